@@ -1,0 +1,44 @@
+// What a unit asks of the cluster: its [X-Fleet] section (behaviour document 2).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "unit/unit_file.h"
+#include "unit/unit_name.h"
+
+namespace fleet {
+
+struct Requirements {
+  // The machine that the unit is bound to: a whole machine ID or its first 8 characters. Set and
+  // empty means: no machine at all.
+  std::optional<std::string> machine_id;
+  std::vector<std::string> machine_of;                            // exact unit names, all must hold
+  std::vector<std::pair<std::string, std::vector<std::string>>> metadata;  // by key: any of the values
+  std::vector<std::string> conflicts;                             // globs on unit names
+  std::vector<std::string> replaces;                              // globs on unit names
+  bool global = false;
+
+  bool operator==(const Requirements&) const = default;
+};
+
+// Reads the requirements of the unit called `name`: aliases, several values on one line, specifiers.
+// Never fails: values that mean nothing are left out, as 1.0 does (see option_warnings).
+Requirements requirements_of(const UnitFile& file, const UnitName& name);
+
+// Checks a unit file as the API and fleetctl do before they create a unit: that its text reads back
+// as itself, that the combination of [X-Fleet] options is allowed (behaviour document 2, "Option
+// checks"). Fails: invalid, too_large, with a message that names the options.
+Status check_unit_file(const UnitFile& file);
+
+// One sentence for every [X-Fleet] option that will have no effect: unknown names, malformed
+// MachineMetadata pairs. For fleetctl to show.
+std::vector<std::string> option_warnings(const UnitFile& file);
+
+// Whether a machine called `id` satisfies `wanted` (Requirements::machine_id).
+bool machine_id_matches(const std::string& wanted, const std::string& id);
+
+}  // namespace fleet
