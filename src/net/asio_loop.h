@@ -25,6 +25,8 @@ class AsioLoop final : public FdLoop {
   TimerId call_at(Time when, Callback callback) override;
   void cancel(TimerId id) override;
 
+  // Makes `fd` non-blocking. Returns 0 if it cannot be watched: not open, not pollable (a regular
+  // file), or watched already.
   FdWatchId watch_fd(int fd, short events, std::function<void(short)> ready) override;
   void change_fd_events(FdWatchId id, short events) override;
   void unwatch_fd(FdWatchId id) override;
@@ -34,6 +36,8 @@ class AsioLoop final : public FdLoop {
 
   // Runs callbacks until stop().
   void run();
+
+  // Makes run() return, or the next run() if there is none; may be called from any thread.
   void stop();
 
   // For adapters that are themselves built on Asio.
