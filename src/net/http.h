@@ -15,7 +15,7 @@ struct HttpHeader {
 
 // Who asks, as far as the transport knows it.
 struct Peer {
-  std::string address;        // "unix" or the remote IP address
+  std::string address;          // "unix" or the remote IP address
   std::optional<unsigned> uid;  // of the process at the other end of a unix socket
   bool operator==(const Peer&) const = default;
 };
