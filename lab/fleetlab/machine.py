@@ -1,0 +1,216 @@
+"""One machine of a lab: systemd booted by systemd-nspawn over an overlay of the shared Debian root."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from .host import LabError, Cgroup, ip, link_exists, netns_exists, run, spawn, tail, unmount_below, wait_for
+
+REPO = Path(__file__).resolve().parents[2]
+STATIC_FILES = REPO / "lab" / "machine"
+GUIDE_UNITS = REPO / "lab" / "units" / "guide"
+PACKAGING = REPO / "packaging"
+
+# Services that come with the packages and that a machine of the lab has no use for.
+MASKED = """
+    etcd.service docker-registry.service podman-auto-update.service podman-auto-update.timer podman-restart.service
+    podman.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service
+    fstrim.timer console-getty.service getty@tty1.service
+""".split()
+
+
+class Machine:
+    def __init__(self, lab, number):
+        self.lab = lab
+        self.number = number
+        self.name = f"machine-{number}"
+        self.id = hashlib.sha256(f"fleet lab {self.name}".encode()).hexdigest()[:32]
+        self.address = f"{lab.network}.1.{number}"
+        self.folder = lab.folder / self.name
+        self.root = self.folder / "root"  # The overlay, as the machine sees it.
+        self.console = self.folder / "console.log"
+        self.netns = f"{lab.prefix}-m{number}"
+        self.link = f"{lab.prefix}m{number}"  # The bridge's end of the cable.
+        self.cgroup = lab.cgroup.child(self.name)
+        self.nspawn_name = self.netns
+
+    # --- disk -------------------------------------------------------------------------------------------------
+
+    def install(self, debian, metadata, ttl, bin_dir):
+        """Makes the machine's disk: the shared root with this machine's own files over it."""
+        upper = self.folder / "upper"
+        for folder in (upper, self.folder / "work", self.root, self.folder / "containers"):
+            folder.mkdir(parents=True)
+        shutil.copytree(STATIC_FILES, upper, dirs_exist_ok=True)
+        units = upper / "etc/systemd/system"
+        units.mkdir(parents=True, exist_ok=True)
+        for name in MASKED:
+            (units / name).symlink_to("/dev/null")
+
+        environment = " ".join(f"{key}={value}" for key, value in self.lab.environment.items())
+        hosts = "".join(f"{m.address} {m.name}\n" for m in self.lab.machines())
+        self._write(upper, "etc/hostname", f"{self.name}\n")
+        self._write(upper, "etc/machine-id", f"{self.id}\n")
+        self._write(upper, "etc/hosts", f"127.0.0.1 localhost\n{hosts}{self.lab.gateway} etcd registry\n")
+        self._write(upper, "etc/systemd/system.conf.d/lab.conf", f"[Manager]\nDefaultEnvironment={environment}\n")
+        self._write(upper, "etc/containers/registries.conf",
+                    'unqualified-search-registries = ["docker.io"]\n\n[[registry]]\nlocation = "docker.io"\n\n'
+                    f'[[registry.mirror]]\nlocation = "{self.lab.registry_address}"\ninsecure = true\n')
+        listed = ",".join(f"{key}={value}" for key, value in sorted(metadata.items()))
+        self._write(upper, "etc/fleet/fleet.conf",
+                    f'etcd_servers=["{self.lab.etcd_url}"]\nagent_ttl="{ttl}s"\nmetadata="{listed}"\n')
+        self._write(upper, "etc/systemd/system/fleet.socket.d/lab.conf",
+                    "# The tests ask the API from outside the machine.\n[Socket]\nListenStream=49153\n")
+        for unit, target in (("fleet.service", "multi-user.target"), ("fleet.socket", "sockets.target")):
+            self._write(upper, f"usr/lib/systemd/system/{unit}", (PACKAGING / unit).read_text())
+            if (bin_dir / "fleetd").exists():
+                wants = units / f"{target}.wants"
+                wants.mkdir(exist_ok=True)
+                (wants / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
+        home = upper / "root"
+        home.mkdir(exist_ok=True, mode=0o700)
+        for unit in GUIDE_UNITS.iterdir():
+            shutil.copy(unit, home)
+        run("mount", "-t", "overlay", self.nspawn_name, "-o",
+            f"lowerdir={debian},upperdir={upper},workdir={self.folder / 'work'}", self.root)
+        self.install_programs(bin_dir)
+
+    @staticmethod
+    def _write(upper, name, text):
+        file = upper / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def install_programs(self, bin_dir):
+        """Puts fleetd and fleetctl into the machine, also while it runs: a restart of fleet then takes the new one."""
+        for program in ("fleetd", "fleetctl"):
+            if (bin_dir / program).exists():
+                aside = self.root / "usr/bin" / f".{program}.new"
+                shutil.copy(bin_dir / program, aside)
+                aside.rename(self.root / "usr/bin" / program)
+
+    def unmount(self):
+        unmount_below(self.folder)
+
+    # --- network ----------------------------------------------------------------------------------------------
+
+    def plug_in(self):
+        """Gives the machine a new network: addresses and packet filters do not survive a loss of power."""
+        self.unplug()
+        bits = "/16"
+        ip("netns", "add", self.netns)
+        ip("link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.netns)
+        ip("link", "set", self.link, "master", self.lab.bridge, "up")
+        ip("-n", self.netns, "link", "set", "lo", "up")
+        ip("-n", self.netns, "address", "add", self.address + bits, "dev", "eth0")
+        ip("-n", self.netns, "link", "set", "eth0", "up")
+        ip("-n", self.netns, "route", "add", "default", "via", self.lab.gateway)
+        # Containers reach the outside through the machine; /proc/sys is not writable once it has booted.
+        run("ip", "netns", "exec", self.netns, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+
+    def unplug(self):
+        if netns_exists(self.netns):
+            ip("netns", "delete", self.netns)
+        if link_exists(self.link):  # Removed with the namespace, but only when the kernel comes to it.
+            ip("link", "delete", self.link, check=False)
+
+    def cut(self):
+        ip("link", "set", self.link, "down")
+
+    def rejoin(self):
+        ip("link", "set", self.link, "up")
+
+    # --- power ------------------------------------------------------------------------------------------------
+
+    def running(self):
+        return self.cgroup.populated()
+
+    def power_on(self):
+        """Starts the boot; wait_booted() waits for its end."""
+        if self.running():
+            raise LabError(f"{self.name} is running already")
+        if not self.root.is_mount():
+            raise LabError(f"{self.name} has no disk mounted at {self.root}; make a new lab: lab down, then lab up")
+        self.plug_in()
+        spawn(["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", f"--directory={self.root}",
+               f"--machine={self.nspawn_name}", f"--hostname={self.name}", f"--uuid={self.id}",
+               f"--network-namespace-path=/run/netns/{self.netns}", "--capability=all", "--resolv-conf=off",
+               "--timezone=off", "--link-journal=no", "--console=read-only",
+               # podman cannot put its overlays on an overlay.
+               f"--bind={self.folder / 'containers'}:/var/lib/containers"],
+              self.cgroup, self.console,
+              {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"})
+
+    def wait_booted(self, seconds=60):
+        """Waits until services can be used. Not until every service is up: fleet's own start may depend on etcd."""
+        def up():
+            if not self.running():
+                raise LabError(f"{self.name} ended while it booted; its console said:\n{tail(self.console)}")
+            return self._init() and self.run("systemctl", "is-active", "basic.target", check=False).stdout == "active\n"
+        # Entering is possible only when systemd has set itself up, so look for that first.
+        wait_for(f"{self.name} to boot", up, seconds, lambda: f"its console said:\n{tail(self.console)}")
+
+    def kill(self):
+        """The power is gone: no process of the machine gets another instruction, and its address is dead."""
+        init = self._init()
+        if not init:
+            raise LabError(f"{self.name} is not running")
+        os.kill(init, signal.SIGKILL)  # The kernel kills the rest of the machine's processes with its first.
+        wait_for(f"{self.name} to be gone", lambda: not self.running(), 20)
+        self.cgroup.remove()
+        self.unplug()
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _init(self):
+        """Host's id of the machine's first process, or None. Containers inside have a deeper process 1 of their own."""
+        own = _pid_depth("self")
+        for pid in self.cgroup.processes():
+            ids = _namespace_ids(pid)
+            if len(ids) == own + 1 and ids[-1] == "1":
+                return pid
+        return None
+
+    def command(self, *argv):
+        """The host command that runs argv inside the machine, in its namespaces and among its control groups."""
+        init = self._init()
+        if not init:
+            raise LabError(f"{self.name} is not running; start it: lab boot {self.number}")
+        # Beside the machine's own systemd units, so that what runs here lives and dies with the machine.
+        group = self.cgroup.child("payload/lab-shell")
+        group.create()
+        env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "USER": "root",
+               "LANG": "C.UTF-8", "TERM": os.environ.get("TERM", "dumb"), "PAGER": "cat", "SYSTEMD_PAGER": "",
+               **self.lab.environment}
+        return ["/bin/sh", "-c", 'echo $$ >"$0" && exec "$@"', str(group.path / "cgroup.procs"),
+                "nsenter", f"--target={init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
+                "--wdns=/root", "env", "-i", *(f"{k}={v}" for k, v in env.items()), *map(str, argv)]
+
+    def run(self, *argv, check=True, timeout=60, input=None):
+        """Runs a command inside to its end and returns it, with what it printed as text."""
+        try:
+            done = subprocess.run(self.command(*argv), text=True, capture_output=True, timeout=timeout,
+                                  **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}))
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{self.name}: {' '.join(map(str, argv))}: still running after {timeout} s") from None
+        if check and done.returncode != 0:
+            raise LabError(f"{self.name}: {' '.join(map(str, argv))}: exit status {done.returncode}: "
+                           f"{(done.stderr or done.stdout).strip()}")
+        return done
+
+
+def _namespace_ids(pid):
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("NSpid:"):
+                return line.split()[1:]
+    except OSError:
+        pass  # It ended while we looked.
+    return []
+
+
+def _pid_depth(pid):
+    return len(_namespace_ids(pid))

@@ -1,0 +1,63 @@
+"""The Debian root folder that all machines share, made once by mmdebstrap and kept between runs."""
+
+import fcntl
+import hashlib
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+from .host import LabError, remove_tree, tail
+
+CACHE = Path("/var/cache/fleet-lab")
+
+# What a machine runs. etcd-server and docker-registry are here too, though no machine starts them: the lab runs
+# them out of this folder on the bridge's address, so that the host's own services stay as they are.
+PACKAGES = """
+    systemd systemd-sysv dbus iproute2 iputils-ping procps curl ca-certificates openssh-server openssh-client
+    podman podman-docker crun iptables catatonit netavark aardvark-dns busybox-static
+    etcd-client etcd-server docker-registry faketime
+    libgrpc++1.51 libprotobuf32 libfmt9 libspdlog1.10 libprometheus-cpp-core1.0 libsqlite3-0 libssl3 libsystemd0
+""".split()
+
+COMMAND = [
+    "mmdebstrap", "--mode=root", "--variant=minbase", "--include=" + ",".join(PACKAGES),
+    '--aptopt=Acquire::Languages "none"', "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
+]
+
+
+@contextmanager
+def _only_one(file):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def ensure(say):
+    """The root folder, made now if this recipe has not been made before."""
+    recipe = hashlib.sha256(" ".join(COMMAND).encode()).hexdigest()[:12]
+    root = CACHE / f"root-{recipe}"
+    if root.exists():
+        return root
+    with _only_one(CACHE / "lock"):
+        if root.exists():
+            return root
+        # Made aside and renamed, so that one that was broken off is never taken for a whole one.
+        aside, log = CACHE / f"making-{recipe}", CACHE / f"making-{recipe}.log"
+        if aside.exists():
+            remove_tree(aside)
+        say(f"making the machines' Debian root folder (once, about a minute; log: {log})")
+        with open(log, "w") as out:
+            try:
+                status = subprocess.run([*COMMAND, "bookworm", str(aside)], stdin=subprocess.DEVNULL, stdout=out,
+                                        stderr=subprocess.STDOUT, timeout=900).returncode
+            except FileNotFoundError:
+                raise LabError("mmdebstrap is not installed; lab/install-packages installs what the lab needs") from None
+            except subprocess.TimeoutExpired:
+                raise LabError(f"mmdebstrap did not end within 15 minutes; its last words:\n{tail(log)}") from None
+        if status != 0:
+            raise LabError(f"mmdebstrap could not make the Debian root folder (exit status {status}); "
+                           f"can this host reach a Debian mirror? Its last words:\n{tail(log)}")
+        aside.rename(root)
+    return root
