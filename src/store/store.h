@@ -10,7 +10,8 @@
 //  - Every call ends: with a result or, within the request timeout that the implementation was
 //    made with, with ErrorCode::unavailable. After `unavailable` a transaction may or may not have
 //    been committed.
-//  - Keys are byte strings, ordered by bytes.
+//  - Keys are byte strings, ordered by bytes. No key is empty: one that is, is ErrorCode::invalid
+//    (the empty prefix means every key).
 #pragma once
 
 #include <chrono>
@@ -50,8 +51,9 @@ struct ReadResult {
   Revision revision = 0;
 };
 
-// "`field` of every existing key in `range` is `relation` `operand`". A single key that does not
-// exist has revisions of 0; a prefix under which nothing exists satisfies every comparison.
+// "`field` of every existing key in `range` is `relation` `operand`". A range in which no key
+// exists, be it one key or a prefix, compares as one key with revisions of 0, as in etcd: "less than
+// N" holds of it, and "equal to 0" means that there is nothing.
 struct Compare {
   enum class Field { create_revision, mod_revision };
   enum class Relation { equal, less, greater };
@@ -138,7 +140,7 @@ class Store {
   // Reads every key of `range`, whole, as of one revision: `at`, or the newest if 0. The newest
   // is linearizable: it includes every write that was acknowledged before the call. Large ranges
   // are the implementation's matter (it pages at one fixed revision).
-  // Fails: compacted, unavailable, denied.
+  // Fails: invalid (also: `at` has not been yet), compacted, unavailable, denied.
   virtual void read(KeyRange range, Revision at, Callback<ReadResult> done) = 0;
 
   // Fails: invalid, too_large, unavailable (outcome unknown), denied, not_found (a Put names a

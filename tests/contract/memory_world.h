@@ -1,0 +1,12 @@
+// MemoryStore sessions over one registry, for the Store contract.
+#pragma once
+
+#include <memory>
+
+#include "tests/contract/store_contract.h"
+
+namespace fleet {
+
+std::unique_ptr<StoreWorld> make_memory_world(TestLoop& loop);
+
+}  // namespace fleet

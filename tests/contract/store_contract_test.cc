@@ -1,0 +1,14 @@
+// The stores that the contract is checked against.
+#include "tests/contract/store_contract.h"
+
+#include "tests/contract/memory_world.h"
+
+namespace fleet {
+namespace {
+
+INSTANTIATE_TEST_SUITE_P(Stores, StoreContract,
+                         testing::Values(StoreFactory{"memory", make_memory_world}),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace fleet
