@@ -1,0 +1,394 @@
+#include "agent/agent.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/sha1.h"
+#include "unit/unit_file.h"
+
+namespace fleet {
+
+namespace {
+
+using namespace agent_event;
+
+constexpr Duration kFirstPause = std::chrono::seconds(1);
+constexpr int kMaxDoublings = 6;  // pauses of 1, 2, 4 ... 64 s
+constexpr Duration kRecheckAfter = std::chrono::seconds(30);
+
+bool has_install_section(const std::string& text) {
+  const auto file = parse_unit_file(text);
+  return file && std::ranges::any_of(file->options, [](const UnitOption& option) {
+           return option.section == "Install";
+         });
+}
+
+std::string_view verb(TaskKind kind) {
+  switch (kind) {
+    case TaskKind::none:
+      return "nothing";
+    case TaskKind::query:
+      return "query";
+    case TaskKind::write:
+      return "load";
+    case TaskKind::reload:
+      return "reload";
+    case TaskKind::start:
+      return "start";
+    case TaskKind::stop:
+      return "stop";
+    case TaskKind::restart:
+      return "restart";
+    case TaskKind::note:
+      return "note";
+    case TaskKind::remove:
+      return "unload";
+    case TaskKind::acknowledge:
+      return "let go";
+  }
+  return "?";
+}
+
+bool is_job(TaskKind kind) {
+  return kind == TaskKind::start || kind == TaskKind::stop || kind == TaskKind::restart;
+}
+
+// Worth a line in the log: what changes the machine.
+bool is_change(TaskKind kind) {
+  return is_job(kind) || kind == TaskKind::write || kind == TaskKind::remove;
+}
+
+}  // namespace
+
+std::vector<AgentEffect> Agent::step(const AgentEvent& event, Time now) {
+  effects_.clear();
+  std::visit([&](const auto& it) { handle(it, now); }, event);
+  // Before both are known, "not there" could be mistaken for "not wanted" or "not running".
+  if (units_listed_ && schedule_read_) {
+    plan(now);
+    recheck_long_jobs(now);
+    ask_to_wake(now);
+  }
+  return std::exchange(effects_, {});
+}
+
+void Agent::handle(const LocalUnitsListed& event, Time) {
+  units_listed_ = true;
+  for (const LocalUnit& local : event.units) {
+    LocalUnitState& unit = units_[local.name];
+    unit.on_disk = true;
+    unit.disk_hash = sha1_hex(local.text);
+    unit.note = decode_note(local.note);
+    effects_.emplace_back(agent_effect::Observe{local.name});
+    dirty_.insert(local.name);
+  }
+}
+
+void Agent::handle(const ScheduleRead& event, Time) {
+  schedule_read_ = true;
+  for (auto& [name, unit] : units_) {
+    if (!event.decisions.contains(name)) decide(name, {});
+  }
+  for (const auto& [name, decision] : event.decisions) decide(name, decision);
+  for (const auto& [name, unit] : units_) {
+    if (unit.on_disk && !unit.decision.exists()) {
+      log(LogLevel::warning, "the registry holds no decision about it: left as it is", name);
+    }
+  }
+}
+
+void Agent::handle(const ScheduleChanged& event, Time) {
+  decide(event.name, event.decision);
+}
+
+void Agent::decide(const std::string& name, const Entry<ScheduleRecord>& decision) {
+  if (!decision.exists() && !units_.contains(name)) return;
+  LocalUnitState& unit = units_[name];
+  dirty_.insert(name);
+  if (unit.decision.mod_revision == decision.mod_revision) return;
+  if (!decision.exists() && unit.on_disk) {
+    log(LogLevel::warning, "its decision is gone from the registry: left as it is", name);
+  } else if (decision.exists() && !decision.value) {
+    log(LogLevel::error, "left as it is: the decision cannot be read: " + decision.error, name);
+  }
+  unit.decision = decision;
+  // What failed under the old decision is tried at once under the new one.
+  unit.failures = 0;
+  unit.not_before = {};
+  unit.problem.clear();
+  backing_off_.erase(name);
+}
+
+void Agent::handle(const StatusSeen& event, Time) {
+  const auto found = units_.find(event.name);
+  if (found == units_.end()) return;
+  found->second.status = event.status;
+  dirty_.insert(event.name);
+}
+
+void Agent::handle(const TaskDone& event, Time now) {
+  const auto found = units_.find(event.name);
+  if (found == units_.end() || found->second.running_id != event.id) return;
+  LocalUnitState& unit = found->second;
+  const TaskKind kind = std::exchange(unit.running, TaskKind::none);
+  unit.running_id = 0;
+  jobs_.erase(event.name);
+  writing_.erase(event.name);
+  if (is_change(kind)) unit.status_stale = true;
+  dirty_.insert(event.name);
+  if (event.result) {
+    succeeded(event.name, unit, kind, now);
+  } else {
+    failed(event.name, unit, kind, event.result.error(), now);
+  }
+}
+
+void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind kind, Time now) {
+  unit.failures = 0;
+  unit.problem.clear();
+  backing_off_.erase(name);
+  switch (kind) {
+    case TaskKind::write:
+      unit.on_disk = true;
+      unit.disk_hash = std::exchange(unit.writing_hash, {});
+      effects_.emplace_back(agent_effect::Observe{name});
+      break;
+    case TaskKind::start:
+    case TaskKind::restart:
+      // Known here at once, whatever becomes of the note on disk: a unit that has finished already
+      // must not be started a second time.
+      if (unit.launching) {
+        unit.note = std::exchange(unit.launching, std::nullopt);
+        unit.note_unsaved = true;
+        run(name, unit, {TaskKind::note, "it was started"}, now);
+      }
+      break;
+    case TaskKind::remove:
+      unit.on_disk = false;
+      unit.disk_hash.clear();
+      unit.note.reset();
+      unit.note_unsaved = false;
+      unit.status.reset();
+      effects_.emplace_back(agent_effect::Ignore{name});
+      break;
+    case TaskKind::note:
+      unit.note_unsaved = false;
+      break;
+    case TaskKind::acknowledge:
+      unit.decision = {};
+      published_.erase(name);
+      break;
+    default:
+      break;
+  }
+}
+
+void Agent::failed(const std::string& name, LocalUnitState& unit, TaskKind kind, const Error& error,
+                   Time now) {
+  unit.not_before = now + kFirstPause * (1 << std::min(unit.failures, kMaxDoublings));
+  ++unit.failures;
+  backing_off_[name] = unit.not_before;
+  unit.launching.reset();
+  // A note or an acknowledgement that fails is between fleet and its disk or registry; it says
+  // nothing about the unit.
+  if (is_change(kind) || kind == TaskKind::query) {
+    unit.problem = fmt::format("{} failed: {}", verb(kind), error.message);
+  }
+  const auto pause = std::chrono::duration_cast<std::chrono::seconds>(unit.not_before - now);
+  log(LogLevel::warning,
+      fmt::format("{} failed: {}; tried again in {} s", verb(kind), error.message, pause.count()),
+      name);
+}
+
+void Agent::handle(const QueryDone& event, Time now) {
+  const auto found = units_.find(event.name);
+  if (found == units_.end() || found->second.running_id != event.id) return;
+  LocalUnitState& unit = found->second;
+  dirty_.insert(event.name);
+  if (unit.running == TaskKind::query) {
+    unit.running = TaskKind::none;
+    unit.running_id = 0;
+    writing_.erase(event.name);
+    if (!event.status) return failed(event.name, unit, TaskKind::query, event.status.error(), now);
+    unit.status = *event.status;
+    unit.status_stale = false;
+    return;
+  }
+  // A recheck of a job: if systemd no longer has it, its end was not announced to us.
+  if (!event.status || event.status->job_pending) return;
+  unit.status = *event.status;
+  const bool as_wanted = (unit.running == TaskKind::stop) != unit.is_active();
+  log(LogLevel::warning, "systemd's word of a job's end was lost; found by asking", event.name);
+  Status result;
+  if (!as_wanted) {
+    result =
+        fail(ErrorCode::failed, fmt::format("the job has ended and the unit is {} ({})",
+                                            unit.status->active_state, unit.status->sub_state));
+  }
+  handle(TaskDone{event.name, event.id, std::move(result)}, now);
+}
+
+void Agent::handle(const ReloadDone& event, Time now) {
+  reloading_ = false;
+  for (const auto& name : std::exchange(reload_covers_, {})) {
+    const auto found = units_.find(name);
+    if (found == units_.end()) continue;
+    found->second.status_stale = true;
+    dirty_.insert(name);
+    if (!event.result) failed(name, found->second, TaskKind::reload, event.result.error(), now);
+  }
+}
+
+void Agent::handle(const Registered& event, Time) {
+  situation_.registered = true;
+  if (event.new_lease) published_.clear();
+  mark_all();
+}
+
+void Agent::handle(const Unregistered&, Time) {
+  situation_.registered = false;
+}
+
+void Agent::handle(const Leave&, Time) {
+  if (situation_.leaving) return;
+  situation_.leaving = true;
+  log(LogLevel::info,
+      fmt::format("fleet is being stopped: {} units are handed over", units_.size()));
+  mark_all();
+}
+
+void Agent::handle(const TimePassed&, Time now) {
+  for (auto it = backing_off_.begin(); it != backing_off_.end();) {
+    if (it->second > now) {
+      ++it;
+      continue;
+    }
+    dirty_.insert(it->first);
+    it = backing_off_.erase(it);
+  }
+}
+
+void Agent::mark_all() {
+  for (const auto& [name, unit] : units_) dirty_.insert(name);
+}
+
+void Agent::plan(Time now) {
+  for (const auto& name : std::exchange(dirty_, {})) {
+    const auto found = units_.find(name);
+    if (found == units_.end()) continue;
+    LocalUnitState& unit = found->second;
+    wants_start_.erase(name);
+    wants_reload_.erase(name);
+    publish(name);
+    if (unit.running != TaskKind::none || unit.not_before > now) continue;
+    const Task task = next_task(unit, situation_);
+    switch (task.kind) {
+      case TaskKind::none:
+        if (!unit.decision.exists() && !unit.on_disk) units_.erase(found);
+        break;
+      case TaskKind::start:
+      case TaskKind::restart:
+        wants_start_.insert(name);
+        break;
+      case TaskKind::reload:
+        wants_reload_.insert(name);
+        break;
+      case TaskKind::note:
+        unit.note = note_wanted(unit);
+        unit.note_unsaved = true;
+        run(name, unit, task, now);
+        break;
+      default:
+        run(name, unit, task, now);
+    }
+  }
+  // Files first, then one reload for all that need one, then the starts: a unit's dependencies
+  // that come with it are known to systemd before it is started.
+  if (!writing_.empty() || reloading_) return;
+  if (!wants_reload_.empty()) {
+    reloading_ = true;
+    reload_covers_ = std::exchange(wants_reload_, {});
+    effects_.emplace_back(agent_effect::Reload{});
+    log(LogLevel::info, fmt::format("daemon-reload for {} units", reload_covers_.size()));
+    return;
+  }
+  for (const auto& name : std::exchange(wants_start_, {})) {
+    LocalUnitState& unit = units_.at(name);
+    const Task task = next_task(unit, situation_);
+    if (task.kind != TaskKind::none) run(name, unit, task, now);
+  }
+  if (situation_.leaving && !left_said_ && std::ranges::none_of(units_, [](const auto& it) {
+        return it.second.decision.value.has_value();
+      })) {
+    left_said_ = true;
+    effects_.emplace_back(agent_effect::Left{});
+  }
+}
+
+void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task, Time now) {
+  agent_effect::RunTask effect;
+  effect.id = ++last_id_;
+  effect.name = name;
+  effect.kind = task.kind;
+  if (task.kind == TaskKind::write) {
+    effect.text = unit.decision->text;
+    effect.enable = has_install_section(effect.text);
+    unit.writing_hash = unit.decision->hash;
+    writing_.insert(name);
+  } else if (task.kind == TaskKind::query) {
+    // What systemd says of a file that has just been written may call for a reload.
+    writing_.insert(name);
+  } else if (task.kind == TaskKind::start || task.kind == TaskKind::restart) {
+    unit.launching = note_wanted(unit);
+  } else if (task.kind == TaskKind::note) {
+    if (unit.note) effect.text = encode(*unit.note);
+  } else if (task.kind == TaskKind::acknowledge) {
+    effect.revision = unit.decision.mod_revision;
+  }
+  if (is_job(task.kind)) jobs_.insert(name);
+  unit.running = task.kind;
+  unit.running_id = effect.id;
+  unit.running_since = now;
+  if (is_change(task.kind)) {
+    log(LogLevel::info, fmt::format("{}: {}", verb(task.kind), task.reason), name);
+  }
+  effects_.emplace_back(std::move(effect));
+}
+
+void Agent::recheck_long_jobs(Time now) {
+  for (const auto& name : jobs_) {
+    LocalUnitState& unit = units_.at(name);
+    if (now < unit.running_since + kRecheckAfter) continue;
+    unit.running_since = now;
+    effects_.emplace_back(agent_effect::Recheck{unit.running_id, name});
+  }
+}
+
+void Agent::publish(const std::string& name) {
+  const LocalUnitState& unit = units_.at(name);
+  if (!situation_.registered) return;
+  if (!unit.on_disk && unit.problem.empty()) return;
+  if (unit.on_disk && !unit.status) return;
+  StateRecord report = report_of(unit);
+  const auto before = published_.find(name);
+  if (before != published_.end() && before->second == report) return;
+  effects_.emplace_back(agent_effect::Publish{name, report});
+  published_[name] = std::move(report);
+}
+
+void Agent::ask_to_wake(Time now) {
+  std::optional<Time> when;
+  const auto at = [&when](Time time) { when = when ? std::min(*when, time) : time; };
+  for (const auto& [name, time] : backing_off_) at(std::max(time, now));
+  for (const auto& name : jobs_) at(units_.at(name).running_since + kRecheckAfter);
+  if (when) effects_.emplace_back(agent_effect::Wake{*when});
+}
+
+void Agent::log(LogLevel level, std::string text, std::string unit) {
+  effects_.emplace_back(LogLine{level, std::move(text), std::move(unit), {}});
+}
+
+}  // namespace fleet

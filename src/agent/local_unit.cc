@@ -1,0 +1,118 @@
+#include "agent/local_unit.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace fleet {
+
+std::string encode(const LaunchNote& note) {
+  return fmt::format("launched {} {}", note.hash, note.restarts);
+}
+
+std::optional<LaunchNote> decode_note(const std::string& text) {
+  constexpr std::string_view kWord = "launched ";
+  if (!text.starts_with(kWord)) return std::nullopt;
+  const std::size_t space = text.find(' ', kWord.size());
+  if (space == std::string::npos) return std::nullopt;
+  LaunchNote note;
+  note.hash = text.substr(kWord.size(), space - kWord.size());
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data() + space + 1, end, note.restarts);
+  if (error != std::errc{} || last != end) return std::nullopt;
+  return note;
+}
+
+bool LocalUnitState::is_active() const {
+  return status && status->active_state != "inactive" && status->active_state != "failed" &&
+         !status->active_state.empty();
+}
+
+std::optional<LaunchNote> note_wanted(const LocalUnitState& unit) {
+  if (!unit.decision.value || unit.decision->state != UnitState::launched) return std::nullopt;
+  return LaunchNote{unit.decision->hash, unit.decision->restarts};
+}
+
+namespace {
+
+// An order to leave, or a machine that is leaving.
+Task task_to_let_go(const LocalUnitState& unit, const std::string& reason) {
+  // What fleet did not put here it does not stop, whatever its name.
+  if (!unit.on_disk) return {TaskKind::acknowledge, reason};
+  if (!unit.status || unit.status_stale) return {TaskKind::query, reason};
+  if (unit.is_active() || unit.status->job_pending) return {TaskKind::stop, reason};
+  return {TaskKind::remove, reason};
+}
+
+Task task_to_launch(const LocalUnitState& unit) {
+  const ScheduleRecord& wanted = *unit.decision.value;
+  const LaunchNote goal = *note_wanted(unit);
+  if (unit.note == goal) {
+    return unit.note_unsaved ? Task{TaskKind::note, "it was launched"} : Task{};
+  }
+  if (unit.note && unit.note->hash == goal.hash && unit.note->restarts < goal.restarts) {
+    return {TaskKind::restart, "a restart was asked for"};
+  }
+  // Running already: an earlier fleetd started it and could not write that down, or somebody did.
+  if (unit.status->active_state == "active") return {TaskKind::note, "it runs already"};
+  return {TaskKind::start, wanted.reason};
+}
+
+// The unit is to be loaded or launched here.
+Task task_to_have(const LocalUnitState& unit, const MachineSituation& situation) {
+  const ScheduleRecord& wanted = *unit.decision.value;
+  if (!situation.registered) return {};
+  if (!unit.on_disk) return {TaskKind::write, wanted.reason};
+  if (!unit.status || unit.status_stale) return {TaskKind::query, "its state is not known"};
+  if (unit.disk_hash != wanted.hash) {
+    if (unit.is_active()) return {TaskKind::stop, "its unit file was replaced"};
+    return {TaskKind::write, "its unit file was replaced"};
+  }
+  if (unit.status->needs_reload) return {TaskKind::reload, "its unit file has changed"};
+  if (wanted.state == UnitState::launched) return task_to_launch(unit);
+  if (unit.note && unit.is_active()) return {TaskKind::stop, wanted.reason};
+  if (unit.note || unit.note_unsaved) return {TaskKind::note, "it is no longer launched"};
+  return {};
+}
+
+}  // namespace
+
+Task next_task(const LocalUnitState& unit, const MachineSituation& situation) {
+  if (!unit.decision.value) {
+    // Left as it is; but the cluster is told about it.
+    return unit.on_disk && !unit.status ? Task{TaskKind::query, "its state is not known"} : Task{};
+  }
+  if (situation.leaving) return task_to_let_go(unit, "fleet is being stopped on this machine");
+  if (unit.decision->state == UnitState::inactive) {
+    return task_to_let_go(unit, unit.decision->reason);
+  }
+  return task_to_have(unit, situation);
+}
+
+StateRecord report_of(const LocalUnitState& unit) {
+  StateRecord report;
+  report.hash = unit.disk_hash;
+  if (unit.status) {
+    report.load_state = unit.status->load_state;
+    report.active_state = unit.status->active_state;
+    report.sub_state = unit.status->sub_state;
+  }
+  if (!unit.on_disk) {
+    report.current = UnitState::inactive;
+  } else if (unit.note && unit.note->hash == unit.disk_hash) {
+    report.current = UnitState::launched;
+  } else {
+    report.current = UnitState::loaded;
+  }
+  report.problem = unit.problem;
+  if (!unit.decision.exists()) {
+    report.problem = "the registry holds no decision about it: left as it is";
+  } else if (!unit.decision.value) {
+    report.problem = "left as it is: the decision about it cannot be read: " + unit.decision.error;
+  } else if (report.problem.empty() && unit.status && !unit.status->load_error.empty()) {
+    report.problem = unit.status->load_error;
+  }
+  return report;
+}
+
+}  // namespace fleet

@@ -1,0 +1,94 @@
+// One unit on this machine: what the cluster decided about it, what systemd says of it, and the
+// next thing to be done so that the two agree. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/time.h"
+#include "cluster/registry.h"
+#include "systemd/unit_manager.h"
+
+namespace fleet {
+
+// What can be done to a unit. One task at a time is under way for each unit.
+enum class TaskKind {
+  none,
+  query,   // ask systemd what it knows
+  write,   // put the unit's file in place
+  reload,  // systemd must read its changed file again (one reload serves all that want one)
+  start,
+  stop,
+  restart,
+  note,         // write down how far the unit was taken, for a later fleetd to find
+  remove,       // take its file away
+  acknowledge,  // tell the registry that an order to leave has been carried out
+};
+
+struct Task {
+  TaskKind kind = TaskKind::none;
+  std::string reason;  // for people
+
+  bool operator==(const Task&) const = default;
+};
+
+// How far a unit was taken: kept as the note beside its file.
+struct LaunchNote {
+  std::string hash;
+  std::uint64_t restarts = 0;
+
+  bool operator==(const LaunchNote&) const = default;
+};
+std::string encode(const LaunchNote& note);
+// Nothing if `text` is empty or is not a note of ours: then the unit counts as never launched.
+std::optional<LaunchNote> decode_note(const std::string& text);
+
+struct LocalUnitState {
+  // From the registry: the decision about this unit on this machine. A record that does not exist
+  // is no decision, and one that cannot be read neither: the unit is left as it is.
+  Entry<ScheduleRecord> decision;
+
+  // On this machine's disk.
+  bool on_disk = false;
+  std::string disk_hash;
+  std::optional<LaunchNote> note;
+  bool note_unsaved = false;  // the note on disk is not this one yet
+
+  // What systemd said last, if it was asked.
+  std::optional<UnitStatus> status;
+  bool status_stale = false;  // something was done since; ask again before deciding on it
+
+  // The task under way.
+  TaskKind running = TaskKind::none;
+  std::uint64_t running_id = 0;
+  Time running_since;
+  std::optional<LaunchNote> launching;  // what a start under way is to be noted as
+  std::string writing_hash;             // of the file that a write under way puts in place
+
+  // After failures: not before this time, and what went wrong.
+  int failures = 0;
+  Time not_before;
+  std::string problem;
+
+  bool is_active() const;  // systemd has something of it running, starting or stopping
+};
+
+struct MachineSituation {
+  // This machine's presence in the cluster is confirmed. Without it nothing new is begun: the
+  // cluster may have given the unit to another machine.
+  bool registered = false;
+  // fleetd is being stopped and hands its units over: all are stopped and let go.
+  bool leaving = false;
+};
+
+// The note that a unit should have by the decision about it; nothing if it is not to be launched.
+std::optional<LaunchNote> note_wanted(const LocalUnitState& unit);
+
+// The next task for a unit. `none` if all is as it should be, or nothing may be done.
+Task next_task(const LocalUnitState& unit, const MachineSituation& situation);
+
+// What the cluster is told about the unit.
+StateRecord report_of(const LocalUnitState& unit);
+
+}  // namespace fleet

@@ -1,0 +1,154 @@
+// The engine: the step machine of the one fleetd that leads and decides where every unit runs.
+//
+// step(event, registry, now) -> effects. Pure: it reads the registry as it was at one revision and
+// says what is to be done; the node does it and reports back with events.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "cluster/registry.h"
+#include "engine/decide.h"
+#include "engine/placement.h"
+#include "store/store.h"
+
+namespace fleet {
+
+struct EngineOptions {
+  // How long after taking the lead, or after a loss of contact with the store, no absent machine is
+  // called dead: the time in which a live one would have come back (the machines' lease TTL).
+  Duration grace = std::chrono::seconds(30);
+  // See missing_machines().
+  int mass_loss_percent = 50;
+};
+
+namespace engine_event {
+// This fleetd leads from now on; `term` is the create revision of the leader key. The registry is
+// at least as new.
+struct LeadershipGained {
+  Revision term = 0;
+};
+struct LeadershipLost {};
+// No word from the store for so long that machines may have expired unjustly; and it is back.
+struct ContactLost {};
+struct ContactRegained {};
+struct RegistryChanged {
+  Registry::Changes changes;
+};
+// The registry was read anew, whole (a watch was compacted).
+struct RegistryReloaded {};
+struct Committed {
+  std::uint64_t id = 0;
+  Result<TransactionResult> result;
+};
+struct TimePassed {};
+}  // namespace engine_event
+
+using EngineEvent = std::variant<engine_event::LeadershipGained, engine_event::LeadershipLost,
+                                 engine_event::ContactLost, engine_event::ContactRegained,
+                                 engine_event::RegistryChanged, engine_event::RegistryReloaded,
+                                 engine_event::Committed, engine_event::TimePassed>;
+
+// A transaction to be committed; to be answered by Committed with the same id.
+struct CommitEffect {
+  std::uint64_t id = 0;
+  Transaction transaction;
+};
+// TimePassed is wanted at `when`; replaces an earlier wish.
+struct WakeEffect {
+  Time when;
+};
+using EngineEffect = std::variant<CommitEffect, WakeEffect, LogLine>;
+
+class Engine {
+ public:
+  explicit Engine(EngineOptions options) : options_(options) {}
+
+  std::vector<EngineEffect> step(const EngineEvent& event, const Registry& registry, Time now);
+
+  bool is_leading() const { return context_.term != 0; }
+
+  // Settings that can change while it runs; they count from the next step.
+  void set_options(EngineOptions options) { options_ = options; }
+
+ private:
+  struct InFlight {
+    Transaction transaction;
+    std::set<std::string> units;
+    bool barrier = false;           // see send_barrier()
+    std::optional<Time> resend_at;  // its outcome is unknown: it is sent again
+  };
+  // A unit whose decisions the registry does not show yet. Until it does they hold their places in
+  // the placement, and nothing more is decided about the unit.
+  struct Unsettled {
+    std::vector<Decision> decisions;
+    Revision shown_at = 0;  // the registry shows what became of them from here on; 0: not known yet
+  };
+
+  void handle(const engine_event::LeadershipGained& event, const Registry& registry, Time now);
+  void handle(const engine_event::LeadershipLost& event, const Registry& registry, Time now);
+  void handle(const engine_event::ContactLost& event, const Registry& registry, Time now);
+  void handle(const engine_event::ContactRegained& event, const Registry& registry, Time now);
+  void handle(const engine_event::RegistryChanged& event, const Registry& registry, Time now);
+  void handle(const engine_event::RegistryReloaded& event, const Registry& registry, Time now);
+  void handle(const engine_event::Committed& event, const Registry& registry, Time now);
+  void handle(const engine_event::TimePassed& event, const Registry& registry, Time now);
+
+  void rebuild(const Registry& registry);
+  // Takes what the registry says about a unit, or a machine, into the placement.
+  void refresh_unit(const Registry& registry, const std::string& name);
+  void refresh_machine(const Registry& registry, const std::string& id);
+  void index_followers(const Registry& registry, const std::string& name);
+  void unit_changed(const Registry& registry, const std::string& name);
+  void machine_changed(const Registry& registry, const std::string& id);
+  void look_again_at_waiting();
+  void release_settled(const Registry& registry);
+  void judge_absent_machines(const Registry& registry, Time now);
+  void decide_dirty(const Registry& registry);
+  void send(const Registry& registry, const std::vector<std::vector<Decision>>& groups);
+  // A transaction was refused because something had changed. A write of our own comes after
+  // whatever that was: once the registry shows it, the units can be decided again.
+  void send_barrier(const Registry& registry, std::set<std::string> units);
+  void resend_unknown(Time now);
+  void apply_to_placement(const Registry& registry, const Decision& decision);
+  void ask_to_wake(Time now);
+  void log(LogLevel level, std::string text, std::string unit = {}, std::string machine = {});
+
+  EngineOptions options_;
+  DecideContext context_;  // term 0: does not lead
+  Time grace_until_;
+  bool in_contact_ = true;
+  bool absent_changed_ = true;  // the set of absent machines must be judged anew
+
+  Placement placement_;
+  std::map<std::string, std::set<std::string>> machines_of_;  // unit -> machines, in placement_
+  std::map<std::string, std::set<std::string>> followers_;    // unit -> units with MachineOf it
+  std::map<std::string, std::vector<std::string>> follows_;   // the reverse, to keep it exact
+  std::set<std::string> globals_;  // units that every machine's coming and going concerns
+  std::set<std::string> dirty_;    // to be decided
+  std::map<std::string, std::string>
+      waiting_;  // with the reason; looked at again when room appears
+
+  std::uint64_t last_id_ = 0;
+  std::map<std::uint64_t, InFlight> in_flight_;
+  std::map<std::string, Unsettled> unsettled_;
+  std::vector<EngineEffect> effects_;
+};
+
+// Why `name` is not where the user wants it, from the registry alone: for any fleetd to tell,
+// leading or not. Empty if it is.
+std::string why_waiting(const Registry& registry, const std::string& name, int mass_loss_percent);
+
+// For a unit that wants a machine: each machine's own refusal. Empty where the unit is placed.
+std::vector<std::pair<std::string, std::string>> refusals(const Registry& registry,
+                                                          const std::string& name);
+
+}  // namespace fleet

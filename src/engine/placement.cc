@@ -1,0 +1,143 @@
+#include "engine/placement.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/glob.h"
+
+namespace fleet {
+
+void MachineLoad::put(const std::string& unit, Occupant occupant) {
+  erase(unit);
+  if (occupant.assigned) ++assigned_;
+  if (!occupant.conflicts.empty()) with_patterns_.insert(unit);
+  occupants_.emplace(unit, std::move(occupant));
+}
+
+void MachineLoad::erase(const std::string& unit) {
+  const auto found = occupants_.find(unit);
+  if (found == occupants_.end()) return;
+  if (found->second.assigned) --assigned_;
+  with_patterns_.erase(unit);
+  occupants_.erase(found);
+}
+
+bool MachineLoad::has_assigned(const std::string& unit) const {
+  const auto found = occupants_.find(unit);
+  return found != occupants_.end() && found->second.assigned;
+}
+
+const std::string* MachineLoad::conflicting(const std::string& unit,
+                                            const std::vector<std::string>& conflicts) const {
+  for (const auto& other : with_patterns_) {
+    if (other == unit) continue;
+    for (const auto& pattern : occupants_.at(other).conflicts) {
+      if (glob_match(pattern, unit)) return &other;
+    }
+  }
+  if (conflicts.empty()) return nullptr;
+  for (const auto& [other, occupant] : occupants_) {
+    if (other == unit) continue;
+    for (const auto& pattern : conflicts) {
+      if (glob_match(pattern, other)) return &other;
+    }
+  }
+  return nullptr;
+}
+
+void Placement::set_open(const std::string& machine, bool open) {
+  const std::pair entry{machines_[machine].assigned(), machine};
+  if (open) {
+    open_.insert(entry);
+  } else {
+    open_.erase(entry);
+  }
+}
+
+void Placement::put(const std::string& machine, const std::string& unit, Occupant occupant) {
+  MachineLoad& load = machines_[machine];
+  const bool open = open_.erase({load.assigned(), machine}) != 0;
+  load.put(unit, std::move(occupant));
+  if (open) open_.insert({load.assigned(), machine});
+}
+
+void Placement::erase(const std::string& machine, const std::string& unit) {
+  const auto found = machines_.find(machine);
+  if (found == machines_.end()) return;
+  MachineLoad& load = found->second;
+  const bool open = open_.erase({load.assigned(), machine}) != 0;
+  load.erase(unit);
+  if (open) open_.insert({load.assigned(), machine});
+}
+
+const MachineLoad& Placement::on(const std::string& machine) const {
+  static const MachineLoad nothing;
+  const auto found = machines_.find(machine);
+  return found == machines_.end() ? nothing : found->second;
+}
+
+bool is_open(const Machine& machine) {
+  return machine.presence.value && !machine.presence->leaving;
+}
+
+Occupant occupant_of(const Unit& unit, const Entry<ScheduleRecord>& record) {
+  Occupant occupant;
+  // A record that cannot be read keeps its place: the unit may well be running there.
+  occupant.assigned = !record.value || record->state != UnitState::inactive;
+  if (unit.unit.value) occupant.conflicts = unit.unit->requirements.conflicts;
+  return occupant;
+}
+
+MachineLoad load_of(const Registry& registry, const std::string& machine) {
+  MachineLoad load;
+  const Machine* known = registry.machine(machine);
+  if (known == nullptr) return load;
+  for (const auto& name : known->units) {
+    const Unit& unit = *registry.unit(name);
+    load.put(name, occupant_of(unit, unit.schedule.at(machine)));
+  }
+  return load;
+}
+
+namespace {
+
+// The first key of the wanted metadata that `has` does not satisfy, in words; empty if all hold.
+std::string metadata_refusal(const Requirements& requirements,
+                             const std::map<std::string, std::string>& has) {
+  for (const auto& [key, values] : requirements.metadata) {
+    const auto found = has.find(key);
+    if (found != has.end() && std::ranges::find(values, found->second) != values.end()) continue;
+    const std::string wanted = fmt::format("{}={}", key, fmt::join(values, " or "));
+    return found == has.end()
+               ? fmt::format("has no metadata {} (wanted: {})", key, wanted)
+               : fmt::format("has metadata {}={} (wanted: {})", key, found->second, wanted);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::string> refusal(const std::string& unit, const Requirements& requirements,
+                                   const std::string& machine_id, const Machine& machine,
+                                   const MachineLoad& load) {
+  if (!machine.is_present()) return "is not there";
+  if (!machine.presence.value) return "its record cannot be read: " + machine.presence.error;
+  if (machine.presence->leaving) return "its fleetd is being stopped";
+  if (requirements.machine_id && !machine_id_matches(*requirements.machine_id, machine_id)) {
+    return fmt::format("is not the machine that MachineID={} names", *requirements.machine_id);
+  }
+  if (std::string why = metadata_refusal(requirements, machine.metadata); !why.empty()) return why;
+  for (const auto& leader : requirements.machine_of) {
+    if (!load.has_assigned(leader)) return fmt::format("{} (MachineOf) is not on it", leader);
+  }
+  if (const std::string* other = load.conflicting(unit, requirements.conflicts)) {
+    return load.has_assigned(*other)
+               ? fmt::format("conflicts with {}, which runs there", *other)
+               : fmt::format("conflicts with {}, which has not stopped there yet", *other);
+  }
+  return std::nullopt;
+}
+
+}  // namespace fleet

@@ -1,0 +1,82 @@
+// Placement: which unit is on which machine, as the engine sees it: the registry's schedule plus
+// the decisions that it has made and that the registry does not show yet. Pure.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cluster/registry.h"
+
+namespace fleet {
+
+// A unit on a machine.
+struct Occupant {
+  // Decided to be there. A unit that has been ordered away and has not left yet is not assigned:
+  // it carries no load and nothing can follow it, but it still gets in the way of others.
+  bool assigned = true;
+  std::vector<std::string> conflicts;  // its own patterns
+
+  bool operator==(const Occupant&) const = default;
+};
+
+// What is on one machine.
+class MachineLoad {
+ public:
+  void put(const std::string& unit, Occupant occupant);
+  void erase(const std::string& unit);
+
+  bool has_assigned(const std::string& unit) const;
+  std::size_t assigned() const { return assigned_; }
+  const std::map<std::string, Occupant>& occupants() const { return occupants_; }
+
+  // The first occupant other than `unit` that `unit`, with its own `conflicts`, cannot be beside
+  // (behaviour document 3.2, check 4: either side's pattern counts). Null if there is none.
+  const std::string* conflicting(const std::string& unit,
+                                 const std::vector<std::string>& conflicts) const;
+
+ private:
+  std::map<std::string, Occupant> occupants_;
+  std::set<std::string> with_patterns_;  // occupants that have conflicts of their own
+  std::size_t assigned_ = 0;
+};
+
+class Placement {
+ public:
+  // Machines that may be given units, the least loaded first, then by ID.
+  using ByLoad = std::set<std::pair<std::size_t, std::string>>;
+
+  // Opens or closes a machine for new units. What is on it stays known either way.
+  void set_open(const std::string& machine, bool open);
+  void put(const std::string& machine, const std::string& unit, Occupant occupant);
+  void erase(const std::string& machine, const std::string& unit);
+
+  const ByLoad& open_machines() const { return open_; }
+  // Never fails: a machine of which nothing is known is empty.
+  const MachineLoad& on(const std::string& machine) const;
+
+ private:
+  std::map<std::string, MachineLoad> machines_;
+  ByLoad open_;
+};
+
+// Whether a machine may be given units: it is there, its record can be read, and it is not leaving.
+bool is_open(const Machine& machine);
+
+// What `registry` says is on `machine`.
+MachineLoad load_of(const Registry& registry, const std::string& machine);
+
+// The occupant that a schedule record makes of a unit.
+Occupant occupant_of(const Unit& unit, const Entry<ScheduleRecord>& record);
+
+// Why `unit` cannot run on `machine`, for people; nothing if it can. The first failing check
+// decides: presence, MachineID, MachineMetadata, MachineOf, Conflicts (behaviour document 3.2).
+std::optional<std::string> refusal(const std::string& unit, const Requirements& requirements,
+                                   const std::string& machine_id, const Machine& machine,
+                                   const MachineLoad& load);
+
+}  // namespace fleet

@@ -1,0 +1,61 @@
+// Runs the election and the engine's step machine over the store.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/log.h"
+#include "engine/election.h"
+#include "engine/engine.h"
+#include "node/feed.h"
+#include "store/store.h"
+
+namespace fleet {
+
+class EngineRunner {
+ public:
+  // `on_leading` runs when this engine begins or ceases to lead: it needs the registry mirror
+  // meanwhile.
+  EngineRunner(EventLoop& loop, Store& store, Log& log, const Keys& keys, std::string machine_id,
+               EngineOptions options, std::function<void(bool leading)> on_leading);
+  ~EngineRunner();
+  EngineRunner(const EngineRunner&) = delete;
+  EngineRunner& operator=(const EngineRunner&) = delete;
+
+  void start();
+  void lease_held(LeaseId lease);
+  void lease_lost();
+  void contact(bool in_contact);
+
+  // The registry mirror was read whole, or has changed, or is no longer kept (null).
+  void registry_loaded(const Registry& registry);
+  void registry_changed(const Registry& registry, const Registry::Changes& changes);
+  void registry_gone();
+
+  bool is_leading() const { return election_.is_leading(); }
+
+ private:
+  void elect(const ElectionEvent& event);
+  void step(const EngineEvent& event);
+  void begin_if_ready();
+  void commit(std::uint64_t id, Transaction transaction);
+
+  EventLoop& loop_;
+  Store& store_;
+  Log& log_;
+  std::string machine_id_;
+  Election election_;
+  Engine engine_;
+  Feed leader_;
+  std::function<void(bool)> on_leading_;
+  Revision term_ = 0;                   // 0: does not lead
+  const Registry* registry_ = nullptr;  // null: not read yet
+  EventLoop::TimerId engine_timer_ = 0;
+  EventLoop::TimerId election_timer_ = 0;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+}  // namespace fleet

@@ -1,0 +1,283 @@
+#include "node/node.h"
+
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "node/agent_runner.h"
+#include "node/engine_runner.h"
+#include "node/feed.h"
+#include "node/session.h"
+
+namespace fleet {
+
+namespace {
+
+// The mirror of a fleetd that does not lead is given up when nobody has asked for this long.
+constexpr Duration kMirrorIdle = std::chrono::seconds(60);
+// With the store out of reach a stopped unit cannot be given away; stopping waits no longer for it.
+constexpr Duration kLeaveWithoutStore = std::chrono::seconds(5);
+
+MachineRecord record_of(const NodeOptions& options) {
+  MachineRecord record;
+  record.id = options.machine_id;
+  record.public_ip = options.public_ip;
+  record.metadata = options.metadata;
+  record.version = options.version;
+  record.boot_id = options.boot_id;
+  return record;
+}
+
+}  // namespace
+
+struct Node::Impl final : ApiBackend {
+  Impl(EventLoop& loop, Store& store, UnitManager& units, Log& log, NodeOptions options);
+  ~Impl() override { loop_.cancel(idle_timer_); }
+
+  // ApiBackend
+  void read(std::function<void(Result<const Registry*>)> use) override;
+  void commit(Transaction transaction,
+              std::function<void(Result<TransactionResult>)> done) override;
+  Explanation explain(const Registry& registry, const std::string& name) const override;
+
+  void start();
+  void on_registered(LeaseId lease, bool new_lease);
+  void on_unregistered();
+  void on_contact(bool in_contact);
+  void on_leading(bool leading);
+  void on_mirror_read(const ReadResult& result);
+  void on_mirror_batch(const WatchBatch& batch);
+  void on_mirror_error(const Error& error);
+  void answer_readers();
+  void stop_mirror_if_idle();
+  void leave(std::function<void()> done);
+  void leave_cluster();
+
+  struct Reader {
+    Revision at_least = 0;
+    std::function<void(Result<const Registry*>)> use;
+  };
+
+  EventLoop& loop_;
+  Store& store_;
+  Log& log_;
+  NodeOptions options_;
+  Keys keys_;
+  Registry registry_;
+  bool mirror_ready_ = false;
+  Revision last_write_ = 0;  // the newest revision that this node's API has written
+  std::vector<Reader> readers_;
+  Time last_asked_;
+  EventLoop::TimerId idle_timer_ = 0;
+  std::function<void()> on_left_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+
+  Feed mirror_;
+  AgentRunner agent_;
+  EngineRunner engine_;
+  Session session_;
+  Api api_;
+};
+
+Node::Impl::Impl(EventLoop& loop, Store& store, UnitManager& units, Log& log, NodeOptions options)
+    : loop_(loop),
+      store_(store),
+      log_(log),
+      options_(std::move(options)),
+      keys_(options_.key_prefix),
+      registry_(keys_),
+      mirror_(loop, store, keys_.everything(),
+              {[this](const ReadResult& result) { on_mirror_read(result); },
+               [this](const WatchBatch& batch) { on_mirror_batch(batch); },
+               [this](const Error& error) { on_mirror_error(error); }}),
+      agent_(loop, store, units, log, keys_, options_.machine_id),
+      engine_(loop, store, log, keys_, options_.machine_id,
+              EngineOptions{options_.agent_ttl, options_.mass_loss_percent},
+              [this](bool leading) { on_leading(leading); }),
+      session_(
+          loop, store, log, keys_, options_.agent_ttl, record_of(options_),
+          {[this](LeaseId lease, bool new_lease) { on_registered(lease, new_lease); },
+           [this] { on_unregistered(); }, [this](bool in_contact) { on_contact(in_contact); }}),
+      api_(loop, *this, ApiOptions{options_.token_limit, options_.version}) {}
+
+void Node::Impl::start() {
+  agent_.start();
+  if (!options_.disable_engine) engine_.start();
+  session_.start();
+}
+
+void Node::Impl::on_registered(LeaseId lease, bool new_lease) {
+  agent_.registered(lease, new_lease);
+  if (!options_.disable_engine && new_lease) engine_.lease_held(lease);
+}
+
+void Node::Impl::on_unregistered() {
+  agent_.unregistered();
+  if (session_.lease() == 0) engine_.lease_lost();
+}
+
+void Node::Impl::on_contact(bool in_contact) {
+  engine_.contact(in_contact);
+  if (!in_contact) on_mirror_error({ErrorCode::unavailable, "the store does not answer"});
+}
+
+void Node::Impl::on_leading(bool leading) {
+  if (leading) {
+    mirror_.start();
+    if (mirror_ready_) engine_.registry_loaded(registry_);
+  } else {
+    stop_mirror_if_idle();
+  }
+}
+
+void Node::Impl::on_mirror_read(const ReadResult& result) {
+  registry_.load(result);
+  mirror_ready_ = true;
+  engine_.registry_loaded(registry_);
+  answer_readers();
+  // Whoever waits for a change may have missed any.
+  Registry::Changes all;
+  for (const auto& [name, unit] : registry_.units()) all.units.insert(name);
+  for (const auto& [id, machine] : registry_.machines()) all.machines.insert(id);
+  api_.registry_changed(registry_, all);
+}
+
+void Node::Impl::on_mirror_batch(const WatchBatch& batch) {
+  const Registry::Changes changes = registry_.apply(batch);
+  engine_.registry_changed(registry_, changes);
+  answer_readers();
+  api_.registry_changed(registry_, changes);
+}
+
+void Node::Impl::on_mirror_error(const Error& error) {
+  for (Reader& reader : std::exchange(readers_, {})) reader.use(std::unexpected(error));
+  api_.registry_lost(error);
+}
+
+void Node::Impl::answer_readers() {
+  std::vector<Reader> waiting;
+  for (Reader& reader : std::exchange(readers_, {})) {
+    if (reader.at_least <= registry_.revision()) {
+      reader.use(&registry_);
+    } else {
+      waiting.push_back(std::move(reader));
+    }
+  }
+  // What was added meanwhile by the answers themselves stays behind the older ones.
+  waiting.insert(waiting.end(), std::make_move_iterator(readers_.begin()),
+                 std::make_move_iterator(readers_.end()));
+  readers_ = std::move(waiting);
+}
+
+void Node::Impl::read(std::function<void(Result<const Registry*>)> use) {
+  last_asked_ = loop_.now();
+  if (!session_.is_registered()) {
+    return use(fail(ErrorCode::unavailable,
+                    session_.is_in_contact()
+                        ? "this machine has not joined the cluster yet; its log says why"
+                        : "fleet server unable to communicate with etcd"));
+  }
+  if (mirror_ready_ && mirror_.is_running() && last_write_ <= registry_.revision()) {
+    return use(&registry_);
+  }
+  readers_.push_back({last_write_, std::move(use)});
+  mirror_.start();
+  stop_mirror_if_idle();  // sets the timer
+}
+
+void Node::Impl::commit(Transaction transaction,
+                        std::function<void(Result<TransactionResult>)> done) {
+  const bool writes = !transaction.operations.empty();
+  store_.commit(std::move(transaction), [this, writes, alive = std::weak_ptr(alive_),
+                                         done = std::move(done)](Result<TransactionResult> result) {
+    if (alive.expired()) return;
+    if (writes && result && result->committed) {
+      last_write_ = std::max(last_write_, result->revision);
+    }
+    done(std::move(result));
+  });
+}
+
+Explanation Node::Impl::explain(const Registry& registry, const std::string& name) const {
+  Explanation explanation;
+  explanation.reason = why_waiting(registry, name, options_.mass_loss_percent);
+  if (explanation.reason.empty()) return explanation;
+  for (auto& [machine, reason] : refusals(registry, name)) {
+    explanation.machines.push_back({machine, std::move(reason)});
+  }
+  return explanation;
+}
+
+void Node::Impl::stop_mirror_if_idle() {
+  loop_.cancel(std::exchange(idle_timer_, 0));
+  if (engine_.is_leading() || !mirror_.is_running()) return;
+  if (const Time until = last_asked_ + kMirrorIdle; until > loop_.now() || !readers_.empty()) {
+    idle_timer_ = loop_.call_at(std::max(until, loop_.now() + std::chrono::seconds(1)), [this] {
+      idle_timer_ = 0;
+      stop_mirror_if_idle();
+    });
+    return;
+  }
+  mirror_.stop();
+  mirror_ready_ = false;
+  engine_.registry_gone();
+  registry_ = Registry(keys_);
+}
+
+void Node::Impl::leave(std::function<void()> done) {
+  on_left_ = std::move(done);
+  session_.announce_leaving([this](Status told) {
+    if (!told) {
+      log_.write({LogLevel::warning,
+                  "the cluster cannot be told that this machine leaves: " + told.error().message,
+                  {},
+                  options_.machine_id});
+      loop_.call_after(kLeaveWithoutStore, [this, alive = std::weak_ptr(alive_)] {
+        if (!alive.expired()) leave_cluster();
+      });
+    }
+    agent_.leave([this] { leave_cluster(); });
+  });
+}
+
+void Node::Impl::leave_cluster() {
+  if (!on_left_) return;
+  session_.close([this] {
+    if (auto done = std::exchange(on_left_, {})) done();
+  });
+}
+
+Node::Node(EventLoop& loop, Store& store, UnitManager& units, Log& log, NodeOptions options)
+    : impl_(std::make_unique<Impl>(loop, store, units, log, std::move(options))) {}
+
+Node::~Node() = default;
+
+void Node::start() {
+  impl_->start();
+}
+
+void Node::handle(ApiRequest request, Api::Reply reply) {
+  impl_->api_.handle(std::move(request), std::move(reply));
+}
+
+void Node::leave(std::function<void()> done) {
+  impl_->leave(std::move(done));
+}
+
+std::string Node::status() const {
+  if (!impl_->session_.is_in_contact()) return "waiting for etcd; units are left as they are";
+  if (!impl_->session_.is_registered()) return "joining the cluster";
+  return fmt::format("{}, {} units here", is_leading() ? "leading" : "following",
+                     impl_->agent_.agent().units().size());
+}
+
+bool Node::is_leading() const {
+  return impl_->engine_.is_leading();
+}
+
+bool Node::is_registered() const {
+  return impl_->session_.is_registered();
+}
+
+}  // namespace fleet

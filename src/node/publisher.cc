@@ -1,0 +1,124 @@
+#include "node/publisher.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/limits.h"
+#include "node/feed.h"
+
+namespace fleet {
+
+namespace {
+// Each acknowledgement takes two operations.
+constexpr std::size_t kMaxStates = limits::kTransactionOperations / 2;
+constexpr std::size_t kMaxAcknowledgements = limits::kTransactionOperations / 4;
+}  // namespace
+
+Publisher::Publisher(EventLoop& loop, Store& store, Log& log, Keys keys, std::string machine_id,
+                     OnAcknowledged on_acknowledged)
+    : loop_(loop),
+      store_(store),
+      log_(log),
+      keys_(std::move(keys)),
+      machine_id_(std::move(machine_id)),
+      on_acknowledged_(std::move(on_acknowledged)) {}
+
+Publisher::~Publisher() {
+  loop_.cancel(timer_);
+}
+
+void Publisher::set_lease(LeaseId lease) {
+  lease_ = lease;
+  if (lease == 0) states_.clear();
+}
+
+void Publisher::publish(const std::string& name, const StateRecord& state) {
+  if (lease_ == 0) return;
+  states_[name] = state;
+  send_next();
+}
+
+void Publisher::acknowledge(const std::string& name, std::uint64_t id, Revision revision) {
+  states_.erase(name);
+  acknowledgements_[name] = {id, revision};
+  send_next();
+}
+
+void Publisher::send_next() {
+  if (sending_ || timer_ != 0) return;
+  if (states_.empty() && acknowledgements_.empty()) return;
+  sending_ = true;
+  // Sent from the loop, so that all that one step of the agent has to say goes together.
+  loop_.post([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    std::map<std::string, StateRecord> states;
+    while (!states_.empty() && states.size() < kMaxStates) {
+      states.insert(states_.extract(states_.begin()));
+    }
+    std::map<std::string, Acknowledgement> acknowledgements;
+    const std::size_t most = one_by_one_ ? 1 : kMaxAcknowledgements;
+    while (!acknowledgements_.empty() && acknowledgements.size() < most) {
+      acknowledgements.insert(acknowledgements_.extract(acknowledgements_.begin()));
+    }
+    send(std::move(states), std::move(acknowledgements));
+  });
+}
+
+void Publisher::send(std::map<std::string, StateRecord> states,
+                     std::map<std::string, Acknowledgement> acknowledgements) {
+  Transaction transaction;
+  for (const auto& [name, state] : states) {
+    transaction.operations.emplace_back(Put{keys_.state(machine_id_, name), encode(state), lease_});
+  }
+  for (const auto& [name, acknowledgement] : acknowledgements) {
+    const KeyRange record{keys_.schedule(machine_id_, name), false};
+    transaction.compares.push_back(
+        {record, Compare::Field::mod_revision, Compare::Relation::equal, acknowledgement.revision});
+    transaction.operations.emplace_back(Delete{record});
+    transaction.operations.emplace_back(Delete{{keys_.state(machine_id_, name), false}});
+  }
+  store_.commit(std::move(transaction),
+                [this, alive = std::weak_ptr(alive_), states = std::move(states),
+                 acknowledgements =
+                     std::move(acknowledgements)](const Result<TransactionResult>& result) mutable {
+                  if (alive.expired()) return;
+                  answered(std::move(states), std::move(acknowledgements), result);
+                });
+}
+
+void Publisher::answered(std::map<std::string, StateRecord> states,
+                         std::map<std::string, Acknowledgement> acknowledgements,
+                         const Result<TransactionResult>& result) {
+  sending_ = false;
+  if (result && (result->committed || acknowledgements.size() <= 1)) {
+    failures_ = 0;
+    one_by_one_ = one_by_one_ && !acknowledgements_.empty();
+    for (const auto& [name, acknowledgement] : acknowledgements) {
+      // Not committed: the record has changed, and the watch brings what it is now.
+      on_acknowledged_(name, acknowledgement.id, {});
+    }
+    if (!result->committed) states_.merge(states);
+    return send_next();
+  }
+  if (lease_ != 0) states_.merge(states);  // newer states of the same units win
+  if (result) {
+    one_by_one_ = true;
+    acknowledgements_.merge(acknowledgements);
+    return send_next();
+  }
+  for (const auto& [name, acknowledgement] : acknowledgements) {
+    on_acknowledged_(name, acknowledgement.id, std::unexpected(result.error()));
+  }
+  ++failures_;
+  log_.write({LogLevel::debug,
+              fmt::format("states are not published: {}; tried again", result.error().message),
+              {},
+              machine_id_});
+  timer_ = loop_.call_after(backoff(failures_), [this] {
+    timer_ = 0;
+    send_next();
+  });
+}
+
+}  // namespace fleet

@@ -1,0 +1,69 @@
+// Publisher: tells the registry what the agent has to say, in batches: the states of units, and
+// that orders to leave have been carried out. One transaction at a time, so that what is said about
+// a unit arrives in the order in which it was said, and many changes share a transaction.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/log.h"
+#include "cluster/keys.h"
+#include "cluster/values.h"
+#include "store/store.h"
+
+namespace fleet {
+
+class Publisher {
+ public:
+  // `on_acknowledged` runs for each acknowledge() with its outcome.
+  using OnAcknowledged = std::function<void(const std::string& name, std::uint64_t id, Status)>;
+
+  Publisher(EventLoop& loop, Store& store, Log& log, Keys keys, std::string machine_id,
+            OnAcknowledged on_acknowledged);
+  ~Publisher();
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  // The lease that states are published on; 0: none, and nothing is published.
+  void set_lease(LeaseId lease);
+
+  // Publishes the newest state of a unit. What cannot be published for want of a lease is dropped:
+  // with a new lease the agent tells everything again.
+  void publish(const std::string& name, const StateRecord& state);
+
+  // Removes the decision about a unit, if it is still the one of `revision`, and its state.
+  void acknowledge(const std::string& name, std::uint64_t id, Revision revision);
+
+ private:
+  struct Acknowledgement {
+    std::uint64_t id = 0;
+    Revision revision = 0;
+  };
+
+  void send_next();
+  void send(std::map<std::string, StateRecord> states,
+            std::map<std::string, Acknowledgement> acknowledgements);
+  void answered(std::map<std::string, StateRecord> states,
+                std::map<std::string, Acknowledgement> acknowledgements,
+                const Result<TransactionResult>& result);
+
+  EventLoop& loop_;
+  Store& store_;
+  Log& log_;
+  Keys keys_;
+  std::string machine_id_;
+  OnAcknowledged on_acknowledged_;
+  LeaseId lease_ = 0;
+  std::map<std::string, StateRecord> states_;
+  std::map<std::string, Acknowledgement> acknowledgements_;
+  bool sending_ = false;
+  bool one_by_one_ = false;  // a batch of acknowledgements was refused: find out which
+  int failures_ = 0;
+  EventLoop::TimerId timer_ = 0;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+}  // namespace fleet
