@@ -2,10 +2,13 @@
 
 import argparse
 import os
+import signal
 import sys
+from pathlib import Path
 
 from .host import LabError
 from .lab import Lab, all_labs, default_name, http_get, remove_orphans
+from .play import METADATA, play
 
 
 def main(argv):
@@ -38,7 +41,10 @@ def main(argv):
     install = command("install", _install, "put newly built programs into the machines, running or not")
     install.add_argument("--bin", metavar="FOLDER")
 
+    command("play", _play, "make a lab of three machines and play the guide in it")
+
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # "lab status | head" is no error.
     try:
         return args.does(Lab(args.lab, _say), args) or 0
     except LabError as error:
@@ -96,9 +102,13 @@ def _etcd(lab, args):
 
 
 def _install(lab, args):
-    from pathlib import Path
     for machine in lab.machines():
         machine.install_programs(Path(args.bin or lab.state["bin"]))
+
+
+def _play(lab, args):
+    lab.up(machines=3, metadata=METADATA)
+    play(lab)
 
 
 def _status(lab, args):

@@ -239,11 +239,12 @@ def all_labs(say=lambda text: None):
 
 def remove_orphans(say):
     """Takes down labs whose owner, a test run say, ended without doing so."""
-    for lab in all_labs(say):
-        owner = lab.state and lab.state["owner"]
-        if owner and _process(owner["pid"]) != owner:
-            say(f"removing lab {lab.name}: process {owner['pid']}, which it belonged to, is gone")
-            lab.down()
+    with _locked():
+        for lab in all_labs(say):
+            owner = lab.state and lab.state["owner"]
+            if owner and _process(owner["pid"]) != owner:
+                say(f"removing lab {lab.name}: process {owner['pid']}, which it belonged to, is gone")
+                lab.down()
 
 
 def _process(pid):

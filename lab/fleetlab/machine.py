@@ -11,15 +11,8 @@ from .host import LabError, Cgroup, ip, link_exists, netns_exists, run, spawn, t
 
 REPO = Path(__file__).resolve().parents[2]
 STATIC_FILES = REPO / "lab" / "machine"
-GUIDE_UNITS = REPO / "lab" / "units" / "guide"
+EXAMPLE_UNITS = REPO / "lab" / "units"
 PACKAGING = REPO / "packaging"
-
-# Services that come with the packages and that a machine of the lab has no use for.
-MASKED = """
-    etcd.service docker-registry.service podman-auto-update.service podman-auto-update.timer podman-restart.service
-    podman.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service
-    fstrim.timer console-getty.service getty@tty1.service
-""".split()
 
 
 class Machine:
@@ -47,8 +40,6 @@ class Machine:
         shutil.copytree(STATIC_FILES, upper, dirs_exist_ok=True)
         units = upper / "etc/systemd/system"
         units.mkdir(parents=True, exist_ok=True)
-        for name in MASKED:
-            (units / name).symlink_to("/dev/null")
 
         environment = " ".join(f"{key}={value}" for key, value in self.lab.environment.items())
         hosts = "".join(f"{m.address} {m.name}\n" for m in self.lab.machines())
@@ -72,7 +63,7 @@ class Machine:
                 (wants / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
         home = upper / "root"
         home.mkdir(exist_ok=True, mode=0o700)
-        for unit in GUIDE_UNITS.iterdir():
+        for unit in EXAMPLE_UNITS.glob("*/*"):
             shutil.copy(unit, home)
         run("mount", "-t", "overlay", self.nspawn_name, "-o",
             f"lowerdir={debian},upperdir={upper},workdir={self.folder / 'work'}", self.root)

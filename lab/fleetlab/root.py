@@ -19,10 +19,20 @@ PACKAGES = """
     libgrpc++1.51 libprotobuf32 libfmt9 libspdlog1.10 libprometheus-cpp-core1.0 libsqlite3-0 libssl3 libsystemd0
 """.split()
 
+# What comes with the packages and a machine of the lab has no use for. podman.service is left to its socket, which
+# /run/docker.sock leads to.
+MASK = """
+    etcd.service docker-registry.service podman-auto-update.service podman-auto-update.timer podman-restart.service
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
+    console-getty.service getty@tty1.service
+"""
+HOOK = f'systemctl --root="$1" disable podman.service && systemctl --root="$1" mask {" ".join(MASK.split())}'
+
 COMMAND = [
     "mmdebstrap", "--mode=root", "--variant=minbase", "--include=" + ",".join(PACKAGES),
     '--aptopt=Acquire::Languages "none"', "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--customize-hook=" + HOOK,
 ]
 
 
@@ -41,7 +51,7 @@ def ensure(say):
     if root.exists():
         return root
     with _only_one(CACHE / "lock"):
-        if root.exists():
+        if root.exists():  # Another lab tool made it while we waited.
             return root
         # Made aside and renamed, so that one that was broken off is never taken for a whole one.
         aside, log = CACHE / f"making-{recipe}", CACHE / f"making-{recipe}.log"

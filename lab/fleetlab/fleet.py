@@ -1,0 +1,93 @@
+"""fleet as its users see it, in a lab: fleetctl inside a machine, and the HTTP API from outside."""
+
+import json
+import urllib.error
+import urllib.request
+
+from .host import LabError, wait_for
+from .lab import _opener
+
+PORT = 49153
+
+
+class Fleet:
+    def __init__(self, lab, via=1):
+        self.lab = lab
+        self.via = via  # The machine whose fleet is asked.
+
+    # --- fleetctl -----------------------------------------------------------------------------------------------
+
+    def ctl(self, *argv, check=True, timeout=60):
+        return self.lab.machine(self.via).run("fleetctl", *argv, check=check, timeout=timeout)
+
+    def table(self, *argv):
+        """A list as dictionaries by column; the last column takes what is left of the line."""
+        return parse_table(self.ctl(*argv).stdout)
+
+    def machines(self):
+        return self.table("list-machines")
+
+    def units(self):
+        """[{"UNIT", "MACHINE", "ACTIVE", "SUB"}], one for each unit on each machine."""
+        return self.table("list-units")
+
+    def places(self, unit):
+        """{machine number: "active/sub"} of a unit."""
+        return {number_of(row["MACHINE"]): f"{row['ACTIVE']}/{row['SUB']}" for row in self.units() if row["UNIT"] == unit}
+
+    def place(self, unit):
+        """Number of the one machine on which a unit runs, or None."""
+        running = [k for k, state in self.places(unit).items() if state == "active/running"]
+        return running[0] if len(running) == 1 else None
+
+    def wait_running(self, *units, off=(), seconds=30):
+        """Waits until each unit runs on exactly one machine, none of them among off; answers where."""
+        def all_run():
+            places = {unit: self.place(unit) for unit in units}
+            return places if all(k and k not in off for k in places.values()) else None
+        where = f" and not on machine {', '.join(map(str, off))}" if off else ""
+        return wait_for(f"{', '.join(units)} to run{where}", all_run, seconds, lambda: self.ctl("list-units").stdout)
+
+    def wait_machines(self, count, seconds=30):
+        wait_for(f"list-machines to show {count}", lambda: len(self.machines()) == count, seconds,
+                 lambda: self.ctl("list-machines", check=False).stdout)
+
+    # --- the HTTP API -------------------------------------------------------------------------------------------
+
+    def api(self, method, path, body=None, headers=None, timeout=20):
+        """(status, parsed body or text) of a request. body: anything for JSON, or bytes as they are."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://{self.lab.machine(self.via).address}:{PORT}/fleet/v1{path}", data=data,
+                                         method=method, headers={"Content-Type": "application/json", **(headers or {})})
+        try:
+            with _opener.open(request, timeout=timeout) as answer:
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text.decode(errors="replace")
+
+    def collect(self, resource):
+        """All of units, states or machines; /state answers "states"."""
+        status, body = self.api("GET", f"/{resource}")
+        if status != 200:
+            raise LabError(f"GET /{resource} answered {status}: {body}")
+        if "nextPageToken" in body:
+            raise LabError(f"GET /{resource}: more than one page, which the lab's tests do not expect")
+        return body.get("states" if resource == "state" else resource, [])
+
+
+def parse_table(text):
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return []
+    columns = lines[0].split()
+    return [dict(zip(columns, line.split(None, len(columns) - 1))) for line in lines[1:]]
+
+
+def number_of(machine):
+    """Number of the machine in a cell such as 4e7d06d1.../172.18.1.2, or None."""
+    last = machine.rpartition(".")[2]
+    return int(last) if "/" in machine and last.isdigit() else None

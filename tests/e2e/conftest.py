@@ -1,0 +1,69 @@
+"""One lab for all end-to-end tests, and a clean cluster for each test."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "lab"))
+
+from fleetlab.fleet import Fleet  # noqa: E402
+from fleetlab.host import LabError, tail, wait_for  # noqa: E402
+from fleetlab.lab import Lab  # noqa: E402
+from fleetlab.play import METADATA  # noqa: E402
+
+TTL = 5
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """Three machines with the guide's metadata. The lab belongs to this process: should it be killed, the next lab tool
+    that runs removes the lab."""
+    lab = Lab(f"e2e-{os.getpid()}", say=lambda text: print(f"lab: {text}", file=sys.__stderr__))
+    try:
+        lab.up(machines=3, metadata=METADATA, ttl=TTL, owner=os.getpid())
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture
+def fleet(lab):
+    """A cluster of three live machines and no units. Put right before a test and not after it, so that a failed test
+    leaves what there is to see."""
+    if not lab.cgroup.child("etcd").populated():
+        lab.etcd_start()
+    lab.etcd_thaw()
+    for machine in lab.machines():
+        if not machine.running():
+            machine.power_on()
+        machine.rejoin()
+    for machine in lab.machines():
+        machine.wait_booted()
+        machine.run("systemctl", "reset-failed", "fleet.service", check=False)
+        machine.run("systemctl", "start", "fleet.service")
+    fleet = Fleet(lab, via=1)
+    fleet.wait_machines(3)
+    for unit in fleet.collect("units"):
+        status, body = fleet.api("DELETE", f"/units/{unit['name']}")
+        assert status in (204, 404), f"cannot destroy {unit['name']} before the test: {status} {body}"
+    wait_for("no unit to be left", lambda: not fleet.collect("state"), 60, lambda: str(fleet.collect("state")))
+    return fleet
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With a failure, shows what fleet said on each machine."""
+    report = (yield).get_result()
+    lab = item.funcargs.get("lab")
+    if not report.failed or not lab or not lab.exists():
+        return
+    for machine in lab.machines():
+        try:
+            said = machine.run("journalctl", "-u", "fleet", "-n", "40", "--no-pager", "-o", "short-precise").stdout
+        except LabError as error:
+            said = str(error)
+        report.sections.append((f"fleet on {machine.name}", said))
+    report.sections.append(("etcd", tail(lab.folder / "etcd.log")))
