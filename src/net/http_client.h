@@ -14,13 +14,25 @@ namespace fleet {
 struct Endpoint {
   enum class Scheme { http, https, unix_socket };
   Scheme scheme = Scheme::unix_socket;
-  std::string host;  // name or address; empty for unix sockets
+  std::string host;  // name or address (IPv6 without brackets); empty for unix sockets
   int port = 0;
   std::string path;  // of the unix socket
 
   // Understands http://host[:port], https://host[:port], unix:///path and file:///path.
   // Fails: invalid, naming what is wrong.
   static Result<Endpoint> parse(const std::string& url);
+
+  // The endpoint as parse() takes it: unix:///var/run/fleet.sock, http://10.0.0.1:49153.
+  std::string url() const;
+
+  bool operator==(const Endpoint&) const = default;
+};
+
+// For https endpoints. The server's certificate is always verified, and its name too.
+struct TlsOptions {
+  std::string ca_file;    // PEM; empty: the system's certificate authorities
+  std::string cert_file;  // PEM chain to show to a server that asks; goes with key_file
+  std::string key_file;
 };
 
 class HttpClient {
@@ -29,11 +41,16 @@ class HttpClient {
 
   // Sends `request` (its target and body; Host and Content-Length are added) and returns the whole
   // answer. A connection that was closed meanwhile is opened again, once, if the request is a GET.
-  // Fails: unavailable (cannot connect, connection lost, no answer within `timeout`), too_large.
+  // (One that is seen to be closed before anything is sent is opened again for every method.)
+  // Fails: invalid (the request's own text), unavailable (cannot connect, connection lost, no
+  // answer within `timeout`), denied (a certificate is not accepted), too_large.
   virtual Result<HttpResponse> send(const HttpRequest& request,
                                     std::chrono::milliseconds timeout) = 0;
 
   static std::unique_ptr<HttpClient> create(Endpoint endpoint);
+
+  // Fails: invalid (a file cannot be read or is not what it should be).
+  static Result<std::unique_ptr<HttpClient>> create(Endpoint endpoint, const TlsOptions& tls);
 };
 
 }  // namespace fleet
