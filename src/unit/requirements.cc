@@ -250,7 +250,7 @@ Status check_unit_file(const UnitFile& file) {
   // in a value must not bring in options that are not checked.
   const auto sent = requirements_from(values_by_name(file.options, nullptr));
   if (auto status = check_combination(sent); !status) return status;
-  const auto sent_options = std::views::filter(
+  auto sent_options = std::views::filter(
       file.options, [](const UnitOption& option) { return option.section == kFleetSection; });
   if (std::ranges::equal(sent_options, *stored)) return {};
   return check_combination(requirements_from(values_by_name(*stored, nullptr)));
