@@ -1,0 +1,114 @@
+"""What is wrong is refused with a reason, changes nothing, and stops nothing else."""
+
+import pytest
+from test_guide import put_file
+from units import main_pid, options, sleeper, start
+
+from fleetlab.host import wait_for
+
+GOOD = {"desiredState": "launched", "options": options(sleeper())}
+LONG_NAME = "a" * 300 + ".service"
+
+
+@pytest.fixture
+def unchanged(fleet, lab):
+    """The test may change nothing: not the units, not fleetd itself."""
+    start(fleet, "bystander.service", sleeper())
+    number = fleet.wait_running("bystander.service")["bystander.service"]
+    before = (fleet.collect("units"), fleet.collect("state"), main_pid(lab, 1, "fleet.service"),
+              main_pid(lab, number, "bystander.service"))
+    yield fleet
+    after = (fleet.collect("units"), fleet.collect("state"), main_pid(lab, 1, "fleet.service"),
+             main_pid(lab, number, "bystander.service"))
+    assert after == before
+
+
+def refused(answer):
+    status, body = answer
+    assert 400 <= status < 500, f"{status}: {body}"
+    assert isinstance(body, dict) and body["error"]["code"] == status, body
+    return body["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["nosuffix", "wrong.type", "sp%20ace.service", "semi;colon.service", "@.service",
+                                  LONG_NAME, "tem@pl.mount", "dot."])
+def test_bad_unit_names(unchanged, name):
+    assert refused(unchanged.api("PUT", f"/units/{name}", GOOD))
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"{", b'{"options": 1}', b'"text"', b"[1]", b'{"options": [null]}',
+                                  b'{"options": [{"section": "Service", "name": 5}]}', b'{"desiredState": "launched", \xff}'])
+def test_bodies_that_are_no_unit(unchanged, body):
+    assert refused(unchanged.api("PUT", "/units/new.service", body))
+
+
+def test_a_body_of_another_type(unchanged):
+    refused(unchanged.api("PUT", "/units/new.service", GOOD, headers={"Content-Type": "text/plain"}))
+
+
+def test_another_name_in_the_body(unchanged):
+    refused(unchanged.api("PUT", "/units/new.service", {"name": "old.service", **GOOD}))
+
+
+def test_a_word_that_is_no_state(unchanged):
+    refused(unchanged.api("PUT", "/units/bystander.service", {"desiredState": "flying"}))
+
+
+def test_a_body_of_three_megabytes(unchanged):
+    text = b'{"desiredState": "launched", "options": [{"section": "Unit", "name": "Description", "value": "' + b"x" * 3_000_000
+    try:
+        refused(unchanged.api("PUT", "/units/new.service", text + b'"}]}'))
+    except OSError:
+        # The server may refuse by its headers alone and close while we still send; only its answer is then lost.
+        pass
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"options": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"])
+def test_a_hundred_thousand_nested_brackets(unchanged, body):
+    refused(unchanged.api("PUT", "/units/new.service", body))
+
+
+@pytest.mark.parametrize("option", [
+    {"section": "Service", "name": "Exec\nStart", "value": "/bin/true"},
+    {"section": "Service", "name": "ExecStart", "value": "/bin/echo " + "x" * 3000},
+    {"section": "Serv]ice", "name": "ExecStart", "value": "/bin/true"},
+])
+def test_options_that_do_not_make_a_unit_file(unchanged, option):
+    assert refused(unchanged.api("PUT", "/units/new.service", {"desiredState": "launched", "options": [option]}))
+
+
+@pytest.mark.parametrize("x_fleet", ["MachineID=a\nMachineOf=b.service", "Global=true\nMachineOf=b.service"])
+def test_requirements_that_exclude_one_another(unchanged, x_fleet):
+    assert refused(unchanged.api("PUT", "/units/new.service", {**GOOD, "options": options(sleeper(x_fleet))}))
+
+
+def test_an_unknown_path_and_a_wrong_method(unchanged):
+    refused(unchanged.api("GET", "/nothing"))
+    refused(unchanged.api("POST", "/units", {}))
+    refused(unchanged.api("GET", "/units/not-there.service"))
+    refused(unchanged.api("DELETE", "/units/not-there.service"))
+
+
+def test_fleetctl_refuses_a_file_that_does_not_parse(unchanged, lab):
+    put_file(lab, "broken.service", "[Service\nExecStart=/bin/true\n")
+    done = unchanged.ctl("submit", "/root/broken.service", check=False)
+    assert done.returncode != 0
+    assert "broken.service" in done.stderr
+
+
+def test_a_unit_that_systemd_refuses_shows_why_and_the_others_go_on(fleet, lab):
+    start(fleet, "refused.service", "[Service]\nType=simple\nExecStart=relative/path\n")
+    start(fleet, "failing.service", "[Service]\nExecStart=/bin/false\n")
+    start(fleet, "good.service", sleeper())
+    fleet.wait_running("good.service")
+
+    def reason():
+        return fleet.ctl("status", "refused.service", check=False)
+    # systemd's word for it is bad-setting; its log says more.
+    wait_for("a reason for refused.service", lambda: "bad unit file setting" in (reason().stdout + reason().stderr).lower()
+             or "bad-setting" in reason().stdout + reason().stderr, 20, lambda: reason().stdout + reason().stderr)
+    wait_for("failing.service to be shown as failed", lambda: "failed/failed" in fleet.places("failing.service").values(), 20,
+             lambda: fleet.ctl("list-units").stdout)
+    fleet.ctl("destroy", "refused.service", "failing.service")
+    wait_for("the bad units to be gone", lambda: {row["UNIT"] for row in fleet.units()} == {"good.service"}, 20,
+             lambda: fleet.ctl("list-units").stdout)
