@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import images, root
-from .host import (Cgroup, LabError, ip, link_exists, netns_exists, remove_tree, run, spawn, tail, unmount_below,
-                   wait_for)
+from .host import (Cgroup, LabError, ip, link_exists, remove_tree, spawn, tail, unmount_below, wait_for)
 from .machine import REPO, Machine
 
 STATE = Path("/var/lib/fleet-lab")

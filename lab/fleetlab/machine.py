@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from .host import LabError, Cgroup, ip, link_exists, netns_exists, run, spawn, tail, unmount_below, wait_for
+from .host import LabError, ip, link_exists, netns_exists, run, spawn, tail, unmount_below, wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 STATIC_FILES = REPO / "lab" / "machine"

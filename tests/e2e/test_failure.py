@@ -79,7 +79,7 @@ def test_stopping_fleet_hands_its_units_over(fleet, lab):
 
 
 def test_a_sidekick_moves_with_its_unit(fleet, lab):
-    start(fleet, "lead.service", sleeper(f"MachineMetadata=platform=cloud"))
+    start(fleet, "lead.service", sleeper("MachineMetadata=platform=cloud"))
     start(fleet, "side.service", sleeper("MachineOf=lead.service"))
     before = fleet.wait_running("lead.service", "side.service")
     assert before["lead.service"] == before["side.service"] != 1

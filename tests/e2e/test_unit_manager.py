@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-PROGRAM = "unit_manager_contract_test"
+PROGRAM = "unit_manager_contract_real"
 
 
 def test_sdbus_unit_manager_keeps_the_contract(lab):
