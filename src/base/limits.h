@@ -16,6 +16,8 @@ inline constexpr std::size_t kUnitFileLineBytes = 2048;  // a line this long is 
 inline constexpr std::size_t kUnitFileBytes = 512 * 1024;
 inline constexpr std::size_t kUnitFileOptions = 10'000;
 
+inline constexpr std::size_t kConfigFileBytes = 1024 * 1024;
+
 // HTTP API.
 inline constexpr std::size_t kHttpHeaderBytes = 16 * 1024;
 inline constexpr std::size_t kHttpBodyBytes = 2 * 1024 * 1024;  // etcd takes 1.5 MiB a request

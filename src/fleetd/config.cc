@@ -293,8 +293,8 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   std::string_view rest = text;
   while (!rest.empty()) {
     double number = 0;
-    const auto [after, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number,
-                                                std::chars_format::fixed);
+    const auto [after, error] =
+        std::from_chars(rest.data(), rest.data() + rest.size(), number, std::chars_format::fixed);
     if (error != std::errc{} || number < 0) return bad("a number is expected");
     rest.remove_prefix(static_cast<std::size_t>(after - rest.data()));
     const std::size_t length = std::min(rest.find_first_of("0123456789."), rest.size());

@@ -55,7 +55,8 @@ TEST(Config, ReadsTheValueFormsOf10) {
 // Section 8, row 56: in 1.0 the quotes became part of the value.
 TEST(Config, QuotedValueMayBeFollowedByAComment) {
   EXPECT_EQ(load("public_ip=\"1.2.3.4\" # mine").public_ip, "1.2.3.4");
-  EXPECT_EQ(load("metadata=\"a=1;b\" ; x").metadata, (std::map<std::string, std::string>{{"a", "1;b"}}));
+  EXPECT_EQ(load("metadata=\"a=1;b\" ; x").metadata,
+            (std::map<std::string, std::string>{{"a", "1;b"}}));
 }
 
 TEST(Config, ReadsListsDurationsAndMetadata) {
@@ -83,11 +84,12 @@ TEST(Config, MalformedValuesAreErrorsThatNameFileLineAndKey) {
 }
 
 TEST(Config, UnknownAndRetiredKeysAreWarnedAbout) {
-  const auto loaded = load_config("f", "nonsense=1\nenable_grpc=true\n[other]\nmetadata=x=y", kEmpty);
+  const auto loaded =
+      load_config("f", "nonsense=1\nenable_grpc=true\n[other]\nmetadata=x=y", kEmpty);
   ASSERT_TRUE(loaded);
-  EXPECT_THAT(loaded->warnings, ElementsAre(HasSubstr("unknown key nonsense"),
-                                            HasSubstr("enable_grpc has no effect"),
-                                            HasSubstr("f:3: this section")));
+  EXPECT_THAT(loaded->warnings,
+              ElementsAre(HasSubstr("unknown key nonsense"), HasSubstr("enable_grpc has no effect"),
+                          HasSubstr("f:3: this section")));
   EXPECT_THAT(loaded->config.metadata, IsEmpty());
 }
 

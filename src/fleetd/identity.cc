@@ -1,16 +1,16 @@
 #include "fleetd/identity.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <sstream>
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 
 #include "base/limits.h"
 
@@ -54,8 +54,9 @@ Result<std::string> read_machine_id(const std::string& path) {
   std::string id = read_word(path);
   if (id.empty()) {
     return fail(ErrorCode::not_found,
-                path + " is missing or empty: fleet names the machine by it; make one with "
-                       "systemd-machine-id-setup");
+                path +
+                    " is missing or empty: fleet names the machine by it; make one with "
+                    "systemd-machine-id-setup");
   }
   if (id.size() > limits::kMachineIdBytes || id.find('/') != std::string::npos) {
     return fail(ErrorCode::invalid, path + " does not hold a machine ID (machine-id(5))");

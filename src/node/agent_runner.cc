@@ -25,7 +25,6 @@ Entry<ScheduleRecord> entry_of(const KeyValue& value) {
 AgentRunner::AgentRunner(EventLoop& loop, Store& store, UnitManager& units, Log& log,
                          const Keys& keys, std::string machine_id)
     : loop_(loop),
-      store_(store),
       units_(units),
       log_(log),
       keys_(keys),

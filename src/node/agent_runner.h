@@ -50,7 +50,6 @@ class AgentRunner {
   void run(const LogLine& line);
 
   EventLoop& loop_;
-  Store& store_;
   UnitManager& units_;
   Log& log_;
   Keys keys_;
