@@ -52,8 +52,8 @@ struct ReadResult {
 };
 
 // "`field` of every existing key in `range` is `relation` `operand`". A range in which no key
-// exists, be it one key or a prefix, compares as one key with revisions of 0, as in etcd: "less than
-// N" holds of it, and "equal to 0" means that there is nothing.
+// exists, be it one key or a prefix, compares as one key with revisions of 0, as in etcd: "less
+// than N" holds of it, and "equal to 0" means that there is nothing.
 struct Compare {
   enum class Field { create_revision, mod_revision };
   enum class Relation { equal, less, greater };

@@ -1,0 +1,57 @@
+#include "store/etcd/watch_stream.h"
+
+#include <utility>
+
+namespace fleet::etcd {
+namespace {
+
+// How far etcd may be ahead of a busy event loop. What is beyond is asked for again later.
+constexpr std::size_t kMaxBacklogBytes = 64 * 1024 * 1024;
+
+}  // namespace
+
+WatchStream::WatchStream(Endpoint& endpoint, const Credentials& credentials,
+                         std::shared_ptr<CallGroup> group, etcdserverpb::WatchRequest request,
+                         Callbacks callbacks)
+    : endpoint_(endpoint),
+      group_(std::move(group)),
+      token_(credentials.sign(*context_)),
+      request_(std::move(request)),
+      callbacks_(std::move(callbacks)) {
+  // A member that is cut off from its leader must end the stream instead of falling silent.
+  context_->AddMetadata("hasleader", "true");
+}
+
+void WatchStream::start() {
+  self_ = shared_from_this();
+  group_->add(context_);
+  endpoint_.watch->async()->Watch(context_.get(), this);
+  response_ = std::make_shared<etcdserverpb::WatchResponse>();
+  StartWrite(&request_);
+  StartRead(response_.get());
+  StartCall();
+}
+
+void WatchStream::OnReadDone(bool ok) {
+  if (!ok) return;  // OnDone says why
+  Message message{.response = std::move(response_), .bytes = 0};
+  message.bytes = message.response->ByteSizeLong();
+  if ((backlog_ += message.bytes) > kMaxBacklogBytes) {
+    context_->TryCancel();
+    return;
+  }
+  callbacks_.received(std::move(message));
+  response_ = std::make_shared<etcdserverpb::WatchResponse>();
+  StartRead(response_.get());
+}
+
+void WatchStream::OnDone(const grpc::Status& status) {
+  // After remove() the owner may be gone, and after the release of `self` this object.
+  const std::shared_ptr<WatchStream> self = std::move(self_);
+  const std::shared_ptr<CallGroup> group = group_;
+  const Callbacks callbacks = std::move(callbacks_);
+  callbacks.ended(status);
+  group->remove(context_.get());
+}
+
+}  // namespace fleet::etcd
