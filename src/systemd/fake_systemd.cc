@@ -56,6 +56,7 @@ std::string_view started_sub_state(std::string_view name, const FakeScript& scri
 
 FakeScript script_of(std::string_view unit_name, std::string_view text) {
   FakeScript script;
+  script.skipped = value_of(text, "ConditionPathExists") == "/nonexistent";
   if (!unit_name.ends_with(".service")) return script;
   const std::string_view exec = value_of(text, "ExecStart");
   const std::string_view type = value_of(text, "Type");
@@ -183,7 +184,7 @@ std::optional<std::string> FakeSystemd::file(const std::string& name) const {
 std::optional<std::string> FakeSystemd::running_text(const std::string& name) const {
   const auto found = units_.find(name);
   if (found == units_.end()) return std::nullopt;
-  return found->second.text;
+  return found->second.running_text;
 }
 
 bool FakeSystemd::enabled(const std::string& name) const {
@@ -243,9 +244,11 @@ Result<FakeSystemd::JobId> FakeSystemd::enqueue(const std::string& name, Verb ve
 }
 
 void FakeSystemd::write(const std::string& name, std::string text, bool enable) {
+  const bool known = files_.contains(name);
   File& file = files_[name];
-  file.text = std::move(text);
   file.enabled = enable;
+  if (known && file.text == text) return;
+  file.text = std::move(text);
   file.version = next_id_++;
   if (units_.contains(name)) tell_changed(name);
 }
@@ -299,7 +302,14 @@ void FakeSystemd::begin_start(const std::string& name) {
     return;
   }
   unit.script = script_for(name, unit.text);
-  ++invocations_[name];
+  if (!unit.script.skipped) {
+    ++invocations_[name];
+    unit.running_text = unit.text;
+  }
+  if (unit.script.skipped) {
+    end_job(name, "skipped");
+    return;
+  }
   if (!unit.script.start_hangs && unit.script.start_takes == Duration::zero()) {
     finish_start(name);
     return;

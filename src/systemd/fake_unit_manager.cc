@@ -65,11 +65,12 @@ void FakeUnitManager::call(std::string_view operation, std::string name, std::fu
     calls_.erase(found);
     // Files can be read and noted without systemd.
     const bool needs_systemd = operation != "list" && operation != "set_note";
+    const bool names_unit = operation != "list" && operation != "reload";
     std::optional<Error> fault;
-    if (needs_systemd && !systemd_.connected_) {
-      fault = no_connection();
-    } else if (Status valid = name.empty() ? Status() : check_unit_name(name); !valid) {
+    if (const Status valid = check_unit_name(name); names_unit && !valid) {
       fault = valid.error();
+    } else if (needs_systemd && !systemd_.connected_) {
+      fault = no_connection();
     } else if (systemd_.fault_hook_) {
       fault = systemd_.fault_hook_(operation, name);
     }

@@ -31,6 +31,7 @@ struct FakeScript {
   bool start_hangs = false;    // the start job never ends by itself; a stop ends it
   bool stop_hangs = false;     // the stop job never ends by itself
   bool loses_signals = false;  // no job of it is seen to end and no change of it is reported
+  bool skipped = false;        // a condition of it is not met
   bool bad_setting = false;    // its file cannot be loaded
   bool oneshot = false;  // active (exited) or, without remain_after_exit, inactive once started
   bool remain_after_exit = false;
@@ -41,7 +42,7 @@ struct FakeScript {
 // The script that a unit file's text implies: Type=oneshot, RemainAfterExit=, and what it runs:
 // ExecStart of `false` fails (at once if oneshot, else after its start), `true` exits at once,
 // `sleep N` after N seconds; Type=notify hangs starting. A service without ExecStart= cannot be
-// loaded. Anything else runs until it is stopped.
+// loaded. ConditionPathExists=/nonexistent is not met. Anything else runs until it is stopped.
 FakeScript script_of(std::string_view unit_name, std::string_view text);
 
 // One call that reached systemd, in order.
@@ -120,7 +121,8 @@ class FakeSystemd {
 
   // A unit that systemd has in memory: it is not plainly inactive, or has a job.
   struct Unit {
-    std::string text;
+    std::string text;          // of its file, as last read
+    std::string running_text;  // as read when it was started
     std::uint64_t version = 0;
     std::string load_state = "loaded";
     std::string active_state = "inactive";

@@ -1,0 +1,321 @@
+#include "systemd/sdbus_unit_manager.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-id128.h>
+#include <unistd.h>
+
+#include "systemd/bus_connection.h"
+#include "systemd/unit_directory.h"
+#include "systemd/unit_jobs.h"
+#include "systemd/unit_observer.h"
+#include "systemd/unit_properties.h"
+#include "unit/unit_name.h"
+
+namespace fleet {
+namespace {
+
+constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
+constexpr const char* kManagerInterface = "org.freedesktop.systemd1.Manager";
+
+Error no_connection() {
+  return {ErrorCode::unavailable, "no connection to systemd"};
+}
+
+// The port's callers tell a missing unit by its load state, not by an error.
+Error public_error(Error error) {
+  if (error.code == ErrorCode::not_found) error.code = ErrorCode::failed;
+  return error;
+}
+
+std::string boot_id() {
+  sd_id128_t id{};
+  char text[SD_ID128_STRING_MAX];
+  if (sd_id128_get_boot(&id) < 0) return "unknown";
+  return sd_id128_to_string(id, text);
+}
+
+// Where systemd looks for unit files that do not outlive the boot.
+std::string links_directory(const SdbusUnitManager::Options& options) {
+  if (!options.links_directory.empty()) return options.links_directory;
+  if (!options.user) return "/run/systemd/system";
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  const std::string base =
+      runtime != nullptr && *runtime != '\0' ? runtime : "/run/user/" + std::to_string(getuid());
+  return base + "/systemd/user";
+}
+
+// Only files with such a section can have been enabled.
+bool has_install_section(const std::string& text) {
+  return text.contains("[Install]");
+}
+
+}  // namespace
+
+class SdbusUnitManager::Impl {
+ public:
+  Impl(FdLoop& loop, const Options& options)
+      : loop_(loop),
+        files_(options.units_directory, links_directory(options), boot_id()),
+        bus_(loop, options.user, handlers()),
+        jobs_(bus_),
+        observer_(bus_, [this](const std::string& name, const UnitStatus& status) {
+          report(name, status);
+        }) {}
+
+  void list(Callback<std::vector<LocalUnit>> done) { later(std::move(done))(files_.list()); }
+
+  void write(const std::string& name, std::string text, bool enable, Done user_done) {
+    Done done = later(std::move(user_done));
+    if (Status valid = check_unit_name(name); !valid) return done(valid);
+    const Result<std::string> old_text = files_.read(name);
+    auto place = [this, name, text = std::move(text), enable, done](const Status& disabled) {
+      if (!disabled) return done(disabled);
+      const Status written = files_.write(name, text);
+      observer_.file_changed(name);
+      if (!written || !enable) return done(written);
+      enable_unit(name, done);
+    };
+    // Links that the old file asked for are not those of the new one.
+    if (old_text && has_install_section(*old_text)) {
+      disable_unit(name, std::move(place));
+    } else {
+      place({});
+    }
+  }
+
+  void remove(const std::string& name, Done user_done) {
+    Done done = later(std::move(user_done));
+    if (Status valid = check_unit_name(name); !valid) return done(valid);
+    auto forget = [this, name, done](const Status& disabled) {
+      if (!disabled) return done(disabled);
+      if (Status removed = files_.remove(name); !removed) return done(removed);
+      observer_.file_changed(name);
+      reset_failed(name, done);
+    };
+    const Result<std::string> text = files_.read(name);
+    const bool can_be_enabled = text ? has_install_section(*text) : files_.has_traces(name);
+    if (can_be_enabled) {
+      disable_unit(name, std::move(forget));
+    } else {
+      forget({});
+    }
+  }
+
+  // A call that comes while systemd reloads may be about a file that systemd has just passed: it
+  // wants a reload after that one, and all such calls together want one.
+  void reload(Done user_done) {
+    reloads_due_.push_back(later(std::move(user_done)));
+    if (!reloading_) start_reload();
+  }
+
+  void run_job(UnitJobs::Verb verb, const std::string& name, Done user_done) {
+    Done done = later(std::move(user_done));
+    if (Status valid = check_unit_name(name); !valid) return done(valid);
+    jobs_.run(verb, name, std::move(done));
+  }
+
+  void query(const std::string& name, Callback<UnitStatus> user_done) {
+    Callback<UnitStatus> done = later(std::move(user_done));
+    if (Status valid = check_unit_name(name); !valid) return done(std::unexpected(valid.error()));
+    const auto arguments = [](sd_bus_message* message) {
+      return sd_bus_message_append(message, "s", "org.freedesktop.systemd1.Unit");
+    };
+    // Naming the unit's object makes systemd load it.
+    const bool asked =
+        bus_.call(unit_object_path(name), "org.freedesktop.DBus.Properties", "GetAll", arguments,
+                  [name, done](const Result<sd_bus_message*>& reply) {
+                    done(read_unit_status(name, reply));
+                  });
+    if (!asked) done(std::unexpected(no_connection()));
+  }
+
+  void observe(const std::string& name) { observer_.observe(name); }
+  void ignore(const std::string& name) { observer_.ignore(name); }
+  void set_listener(Listener listener) { listener_ = std::move(listener); }
+
+  void set_note(const std::string& name, const std::string& note, Done user_done) {
+    Done done = later(std::move(user_done));
+    if (Status valid = check_unit_name(name); !valid) return done(valid);
+    done(files_.set_note(name, note));
+  }
+
+ private:
+  BusConnection::Handlers handlers() {
+    return {
+        .up = [this] { observer_.on_up(); },
+        .down = [this] { jobs_.on_down(); },
+        .signal = [this](sd_bus_message* message) { on_signal(message); },
+    };
+  }
+
+  // The callback, run from a turn of the loop of its own, and not at all once this is gone: it may
+  // do what it likes, destroy this included.
+  template <class T>
+  std::function<void(Result<T>)> later(std::function<void(Result<T>)> done) {
+    return [this, done = std::move(done)](Result<T> result) {
+      loop_.post([alive = std::weak_ptr<bool>(alive_), done, result = std::move(result)] {
+        if (!alive.expired()) done(result);
+      });
+    };
+  }
+
+  void report(const std::string& name, const UnitStatus& status) {
+    loop_.post([this, alive = std::weak_ptr<bool>(alive_), name, status] {
+      if (alive.expired() || !observer_.observes(name) || !listener_) return;
+      const Listener listener = listener_;  // it may replace itself
+      listener(name, status);
+    });
+  }
+
+  bool call_manager(const char* member, const BusConnection::Arguments& arguments,
+                    BusConnection::Reply reply) {
+    return bus_.call(kManagerPath, kManagerInterface, member, arguments, std::move(reply));
+  }
+
+  void enable_unit(const std::string& name, const Done& done) {
+    const std::string path = files_.unit_path(name);
+    const auto arguments = [&path](sd_bus_message* message) {
+      return sd_bus_message_append(message, "asbb", 1, path.c_str(), /*runtime=*/1, /*force=*/1);
+    };
+    const bool asked = call_manager(
+        "EnableUnitFiles", arguments, [name, done](const Result<sd_bus_message*>& reply) {
+          if (reply) return done({});
+          done(std::unexpected(with_context(public_error(reply.error()), "enable " + name)));
+        });
+    if (!asked) done(std::unexpected(no_connection()));
+  }
+
+  // Success also where there is nothing to disable.
+  void disable_unit(const std::string& name, Done done) {
+    const auto arguments = [&name](sd_bus_message* message) {
+      return sd_bus_message_append(message, "asb", 1, name.c_str(), /*runtime=*/1);
+    };
+    tidy_up("DisableUnitFiles", arguments, "disable " + name, std::move(done));
+  }
+
+  void reset_failed(const std::string& name, Done done) {
+    const auto arguments = [&name](sd_bus_message* message) {
+      return sd_bus_message_append(message, "s", name.c_str());
+    };
+    tidy_up("ResetFailedUnit", arguments, "forget the failure of " + name, std::move(done));
+  }
+
+  // A call whose refusal means that systemd knows no such unit, or could not know one: then there
+  // is nothing to tidy up, and a unit must not stay for ever because systemd cannot read it.
+  void tidy_up(const char* member, const BusConnection::Arguments& arguments,
+               const std::string& what, Done done) {
+    auto on_reply = [what, done](const Result<sd_bus_message*>& reply) {
+      if (reply || (reply.error().code != ErrorCode::unavailable &&
+                    reply.error().code != ErrorCode::denied)) {
+        return done({});
+      }
+      done(std::unexpected(with_context(reply.error(), what)));
+    };
+    if (!call_manager(member, arguments, on_reply)) done(std::unexpected(no_connection()));
+  }
+
+  void start_reload() {
+    auto waiting = std::exchange(reloads_due_, {});
+    auto on_reply = [this, waiting](const Result<sd_bus_message*>& reply) {
+      reloading_ = false;
+      const Status status =
+          reply ? Status()
+                : std::unexpected(with_context(public_error(reply.error()), "daemon-reload"));
+      for (const Done& done : waiting) done(status);
+      if (!reloads_due_.empty()) start_reload();
+    };
+    reloading_ = call_manager("Reload", nullptr, std::move(on_reply));
+    if (reloading_) return;
+    for (const Done& done : waiting) done(std::unexpected(no_connection()));
+  }
+
+  void on_signal(sd_bus_message* message) {
+    const char* interface = sd_bus_message_get_interface(message);
+    if (std::string_view(interface) == "org.freedesktop.DBus.Properties") {
+      observer_.changed_path(sd_bus_message_get_path(message));
+      return;
+    }
+    const std::string_view member = sd_bus_message_get_member(message);
+    if (member == "JobRemoved") {
+      const char* job = nullptr;
+      const char* unit = nullptr;
+      const char* result = nullptr;
+      if (sd_bus_message_read(message, "uoss", nullptr, &job, &unit, &result) <= 0) return;
+      jobs_.on_job_removed(job, result);
+      observer_.changed(unit);
+    } else if (member == "UnitNew" || member == "UnitRemoved") {
+      const char* path = nullptr;
+      if (sd_bus_message_read(message, "so", nullptr, &path) > 0) observer_.changed_path(path);
+    } else if (member == "Reloading") {
+      // Of what a reload changes systemd sends no other signal.
+      int active = 0;
+      if (sd_bus_message_read(message, "b", &active) > 0 && active == 0) observer_.all_changed();
+    }
+  }
+
+  FdLoop& loop_;
+  Listener listener_;
+  std::vector<Done> reloads_due_;
+  bool reloading_ = false;
+  UnitDirectory files_;
+  BusConnection bus_;
+  UnitJobs jobs_;
+  UnitObserver observer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+SdbusUnitManager::SdbusUnitManager(FdLoop& loop, Options options)
+    : impl_(std::make_unique<Impl>(loop, options)) {}
+
+SdbusUnitManager::~SdbusUnitManager() = default;
+
+void SdbusUnitManager::list(Callback<std::vector<LocalUnit>> done) {
+  impl_->list(std::move(done));
+}
+
+void SdbusUnitManager::write(std::string name, std::string text, bool enable, Done done) {
+  impl_->write(name, std::move(text), enable, std::move(done));
+}
+
+void SdbusUnitManager::remove(std::string name, Done done) {
+  impl_->remove(name, std::move(done));
+}
+
+void SdbusUnitManager::reload(Done done) {
+  impl_->reload(std::move(done));
+}
+
+void SdbusUnitManager::start(std::string name, Done done) {
+  impl_->run_job(UnitJobs::Verb::start, name, std::move(done));
+}
+
+void SdbusUnitManager::stop(std::string name, Done done) {
+  impl_->run_job(UnitJobs::Verb::stop, name, std::move(done));
+}
+
+void SdbusUnitManager::restart(std::string name, Done done) {
+  impl_->run_job(UnitJobs::Verb::restart, name, std::move(done));
+}
+
+void SdbusUnitManager::query(std::string name, Callback<UnitStatus> done) {
+  impl_->query(name, std::move(done));
+}
+
+void SdbusUnitManager::observe(std::string name) {
+  impl_->observe(name);
+}
+void SdbusUnitManager::ignore(std::string name) {
+  impl_->ignore(name);
+}
+void SdbusUnitManager::set_listener(Listener listener) {
+  impl_->set_listener(std::move(listener));
+}
+
+void SdbusUnitManager::set_note(std::string name, std::string note, Done done) {
+  impl_->set_note(name, note, std::move(done));
+}
+
+}  // namespace fleet

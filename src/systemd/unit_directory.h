@@ -1,0 +1,64 @@
+// fleet's unit files, notes and links in this machine's file system. Knows nothing of D-Bus.
+//
+//   <units>/<name>         the unit file, 0644
+//   <units>/.notes/<name>  the note: the boot's id on the first line, then the text
+//   <links>/<name>         symbolic link to the unit file, in systemd's run-time search path
+//
+// Every file is replaced atomically: written beside under a name that is no unit's and renamed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "systemd/unit_manager.h"
+
+namespace fleet {
+
+class UnitDirectory {
+ public:
+  // Both paths are absolute; they need not exist yet. `boot_id` tells boots apart.
+  UnitDirectory(std::string units, std::string links, std::string boot_id);
+
+  // Every unit file by name, with its note. Names that are no unit names, and what is no regular
+  // file, are left out. Also clears away what a crash left half-written. Fails: failed, denied.
+  Result<std::vector<LocalUnit>> list();
+
+  // What the unit's file says. Fails: not_found, failed, denied.
+  Result<std::string> read(const std::string& name) const;
+
+  // Writes the file and links it. Something other than a link in the link's place is left alone.
+  // Fails: failed, denied.
+  Status write(const std::string& name, const std::string& text);
+
+  // Whether there is a file or a link of the unit.
+  bool has_traces(const std::string& name) const;
+
+  // Takes link, file and note away; what is not there counts as taken away, and so does a link
+  // that leads elsewhere. Fails: failed, denied.
+  Status remove(const std::string& name);
+
+  // Fails: failed, denied, not_found (no such unit file).
+  Status set_note(const std::string& name, const std::string& note);
+
+  std::string unit_path(const std::string& name) const { return units_ + "/" + name; }
+
+ private:
+  std::string note_path(const std::string& name) const { return notes_ + "/" + name; }
+  std::string link_path(const std::string& name) const { return links_ + "/" + name; }
+  std::string note_of(const std::string& name) const;
+  bool is_our_link(const std::string& name) const;
+  Status link(const std::string& name);
+  Status replace_file(const std::string& directory, const std::string& path,
+                      const std::string& text);
+  void mark_changed(const std::string& path);
+
+  std::string units_;
+  std::string notes_;
+  std::string links_;
+  std::string boot_id_;
+  unsigned counter_ = 0;            // makes temporary names differ
+  long long last_change_usec_ = 0;  // the latest time of change that was given out
+};
+
+}  // namespace fleet

@@ -1,0 +1,155 @@
+#include "systemd/unit_jobs.h"
+
+#include <utility>
+
+#include <systemd/sd-bus.h>
+
+#include "systemd/job_result.h"
+#include "systemd/unit_properties.h"
+
+namespace fleet {
+namespace {
+
+constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
+constexpr const char* kManagerInterface = "org.freedesktop.systemd1.Manager";
+
+const char* word_of(UnitJobs::Verb verb) {
+  switch (verb) {
+    case UnitJobs::Verb::start:
+      return "start";
+    case UnitJobs::Verb::stop:
+      return "stop";
+    case UnitJobs::Verb::restart:
+      return "restart";
+  }
+  return "";
+}
+
+const char* method_of(UnitJobs::Verb verb) {
+  switch (verb) {
+    case UnitJobs::Verb::start:
+      return "StartUnit";
+    case UnitJobs::Verb::stop:
+      return "StopUnit";
+    case UnitJobs::Verb::restart:
+      return "RestartUnit";
+  }
+  return "";
+}
+
+Error no_connection() {
+  return {ErrorCode::unavailable, "no connection to systemd"};
+}
+
+}  // namespace
+
+void UnitJobs::run(Verb verb, const std::string& name, UnitManager::Done done) {
+  Request request{verb, name, next_number_++, std::move(done)};
+  Latest& latest = latest_[name];
+  latest.verb = verb;
+  latest.number = request.number;
+  ++latest.open;
+  ++unanswered_;
+  const auto arguments = [&name](sd_bus_message* message) {
+    return sd_bus_message_append(message, "ss", name.c_str(), "replace");
+  };
+  auto on_reply = [this, request](const Result<sd_bus_message*>& reply) {
+    const char* path = nullptr;
+    if (!reply) {
+      on_refused(request, reply.error());
+    } else if (sd_bus_message_read(*reply, "o", &path) <= 0) {
+      on_refused(request, {ErrorCode::failed, "systemd's answer names no job"});
+    } else {
+      on_queued(request, path);
+    }
+    if (--unanswered_ == 0) early_.clear();
+  };
+  if (!bus_.call(kManagerPath, kManagerInterface, method_of(verb), arguments, on_reply)) {
+    --unanswered_;
+    finish(request, std::unexpected(no_connection()));
+  }
+}
+
+void UnitJobs::on_queued(Request request, const std::string& job_path) {
+  const auto early = early_.find(job_path);
+  if (early != early_.end()) {
+    on_ended(std::move(request), early->second);
+  } else {
+    waiting_[job_path].push_back(std::move(request));
+  }
+}
+
+void UnitJobs::on_refused(Request request, const Error& error) {
+  if (error.code == ErrorCode::not_found && request.verb == Verb::stop) {
+    finish(request, {});  // what systemd does not know does not run
+    return;
+  }
+  const std::string context = std::string(word_of(request.verb)) + " " + request.name;
+  Error refusal = with_context(error, context);
+  if (refusal.code == ErrorCode::not_found) refusal.code = ErrorCode::failed;
+  // What systemd answers to a start can be less than what it knows of the file.
+  auto on_properties = [this, request, refusal](const Result<sd_bus_message*>& reply) mutable {
+    const auto unit = reply ? read_unit_properties(*reply) : std::unexpected(reply.error());
+    const std::string reason = unit ? unit->status.load_error : "";
+    if (!reason.empty() && !refusal.message.contains(reason)) {
+      refusal.message += " (" + reason + ")";
+    }
+    finish(request, std::unexpected(refusal));
+  };
+  const auto arguments = [](sd_bus_message* message) {
+    return sd_bus_message_append(message, "s", "org.freedesktop.systemd1.Unit");
+  };
+  const bool asked = refusal.code == ErrorCode::failed &&
+                     bus_.call(unit_object_path(request.name), "org.freedesktop.DBus.Properties",
+                               "GetAll", arguments, on_properties);
+  if (!asked) finish(request, std::unexpected(refusal));
+}
+
+void UnitJobs::on_job_removed(const std::string& job_path, const std::string& result) {
+  if (unanswered_ > 0) early_[job_path] = result;
+  auto waiting = waiting_.extract(job_path);
+  if (waiting.empty()) return;
+  for (Request& request : waiting.mapped()) on_ended(std::move(request), result);
+}
+
+void UnitJobs::on_ended(Request request, const std::string& result) {
+  JobEnd end;
+  end.verb = word_of(request.verb);
+  end.unit = request.name;
+  end.result = result;
+  const Latest& latest = latest_[request.name];
+  if (latest.number > request.number && latest.verb != request.verb) {
+    end.replaced_by = word_of(latest.verb);
+  }
+  const bool plain = job_status(end).has_value() || result == "canceled";
+  auto on_properties = [this, request, end](const Result<sd_bus_message*>& reply) mutable {
+    const auto unit = reply ? read_unit_properties(*reply) : std::unexpected(reply.error());
+    if (unit) end.unit_state = describe(*unit);
+    finish(request, job_status(end));
+  };
+  const auto arguments = [](sd_bus_message* message) {
+    return sd_bus_message_append(message, "s", "");  // of all interfaces
+  };
+  if (plain || !bus_.call(unit_object_path(request.name), "org.freedesktop.DBus.Properties",
+                          "GetAll", arguments, on_properties)) {
+    finish(request, job_status(end));
+  }
+}
+
+void UnitJobs::on_down() {
+  auto waiting = std::exchange(waiting_, {});
+  early_.clear();
+  const Error error{ErrorCode::unavailable,
+                    "the connection to systemd broke; how the job ended is not known"};
+  for (auto& [path, requests] : waiting) {
+    for (const Request& request : requests) finish(request, std::unexpected(error));
+  }
+}
+
+void UnitJobs::finish(const Request& request, const Status& status) {
+  const auto latest = latest_.find(request.name);
+  if (latest != latest_.end() && --latest->second.open == 0) latest_.erase(latest);
+  request.done(status);
+}
+
+}  // namespace fleet
