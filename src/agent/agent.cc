@@ -82,6 +82,7 @@ void Agent::handle(const LocalUnitsListed& event, Time) {
     unit.on_disk = true;
     unit.disk_hash = sha1_hex(local.text);
     unit.note = decode_note(local.note);
+    unit.stopping = local.note == kStoppingNote;
     effects_.emplace_back(agent_effect::Observe{local.name});
     dirty_.insert(local.name);
   }
@@ -153,24 +154,34 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
   switch (kind) {
     case TaskKind::write:
       unit.on_disk = true;
+      unit.file_doubtful = false;
       unit.disk_hash = std::exchange(unit.writing_hash, {});
+      unit.reloaded = false;
       effects_.emplace_back(agent_effect::Observe{name});
       break;
     case TaskKind::start:
     case TaskKind::restart:
       // Known here at once, whatever becomes of the note on disk: a unit that has finished already
       // must not be started a second time.
+      unit.stopping = false;
       if (unit.launching) {
-        unit.note = std::exchange(unit.launching, std::nullopt);
-        unit.note_unsaved = true;
-        run(name, unit, {TaskKind::note, "it was started"}, now);
+        const LaunchNote note = *std::exchange(unit.launching, std::nullopt);
+        run(name, unit, {TaskKind::note, "it was started", note}, now);
       }
+      break;
+    case TaskKind::stop:
+      unit.stopping = false;
+      unit.stopped = true;
       break;
     case TaskKind::remove:
       unit.on_disk = false;
+      unit.file_doubtful = false;
       unit.disk_hash.clear();
       unit.note.reset();
       unit.note_unsaved = false;
+      unit.stopping = false;
+      unit.stopped = false;
+      unit.reloaded = false;
       unit.status.reset();
       effects_.emplace_back(agent_effect::Ignore{name});
       break;
@@ -178,7 +189,8 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
       unit.note_unsaved = false;
       break;
     case TaskKind::acknowledge:
-      unit.decision = {};
+      // A new decision may have come meanwhile; then it was the old one that is gone.
+      if (unit.decision.mod_revision == unit.acknowledging) unit.decision = {};
       published_.erase(name);
       break;
     default:
@@ -190,11 +202,16 @@ void Agent::failed(const std::string& name, LocalUnitState& unit, TaskKind kind,
                    Time now) {
   unit.not_before = now + kFirstPause * (1 << std::min(unit.failures, kMaxDoublings));
   ++unit.failures;
-  backing_off_[name] = unit.not_before;
+  backing_off_.set(name, unit.not_before);
   unit.launching.reset();
+  if (kind == TaskKind::write) {
+    // What is there now, the old file, the new one or part of its links, is not known.
+    if (!unit.on_disk) unit.file_doubtful = true;
+    unit.disk_hash.clear();
+  }
   // A note or an acknowledgement that fails is between fleet and its disk or registry; it says
   // nothing about the unit.
-  if (is_change(kind) || kind == TaskKind::query) {
+  if (is_change(kind) || kind == TaskKind::query || kind == TaskKind::reload) {
     unit.problem = fmt::format("{} failed: {}", verb(kind), error.message);
   }
   const auto pause = std::chrono::duration_cast<std::chrono::seconds>(unit.not_before - now);
@@ -215,12 +232,21 @@ void Agent::handle(const QueryDone& event, Time now) {
     if (!event.status) return failed(event.name, unit, TaskKind::query, event.status.error(), now);
     unit.status = *event.status;
     unit.status_stale = false;
+    // Stopping it again at once would go on for ever.
+    if (std::exchange(unit.stopped, false) && next_task(unit, situation_).kind == TaskKind::stop) {
+      failed(event.name, unit, TaskKind::stop,
+             {ErrorCode::failed, "it runs again after it was stopped"}, now);
+    }
     return;
   }
   // A recheck of a job: if systemd no longer has it, its end was not announced to us.
   if (!event.status || event.status->job_pending) return;
   unit.status = *event.status;
-  const bool as_wanted = (unit.running == TaskKind::stop) != unit.is_active();
+  // A unit that is inactive after a start without having failed has finished, as a oneshot does: it
+  // must not be started twice.
+  const bool as_wanted = unit.running == TaskKind::stop ? !unit.is_active()
+                                                        : unit.status->active_state != "failed" &&
+                                                              unit.status->load_state == "loaded";
   log(LogLevel::warning, "systemd's word of a job's end was lost; found by asking", event.name);
   Status result;
   if (!as_wanted) {
@@ -237,6 +263,7 @@ void Agent::handle(const ReloadDone& event, Time now) {
     const auto found = units_.find(name);
     if (found == units_.end()) continue;
     found->second.status_stale = true;
+    found->second.reloaded = event.result.has_value();
     dirty_.insert(name);
     if (!event.result) failed(name, found->second, TaskKind::reload, event.result.error(), now);
   }
@@ -257,18 +284,16 @@ void Agent::handle(const Leave&, Time) {
   situation_.leaving = true;
   log(LogLevel::info,
       fmt::format("fleet is being stopped: {} units are handed over", units_.size()));
+  for (auto& [name, unit] : units_) {
+    unit.failures = 0;
+    unit.not_before = {};
+    backing_off_.erase(name);
+  }
   mark_all();
 }
 
 void Agent::handle(const TimePassed&, Time now) {
-  for (auto it = backing_off_.begin(); it != backing_off_.end();) {
-    if (it->second > now) {
-      ++it;
-      continue;
-    }
-    dirty_.insert(it->first);
-    it = backing_off_.erase(it);
-  }
+  for (std::string& name : backing_off_.take_due(now)) dirty_.insert(std::move(name));
 }
 
 void Agent::mark_all() {
@@ -283,11 +308,20 @@ void Agent::plan(Time now) {
     wants_start_.erase(name);
     wants_reload_.erase(name);
     publish(name);
+    if (start_is_superseded(unit, situation_)) {
+      unit.launching.reset();
+      run(name, unit, {TaskKind::stop, "it is no longer to be started", {}}, now);
+      continue;
+    }
     if (unit.running != TaskKind::none || unit.not_before > now) continue;
     const Task task = next_task(unit, situation_);
     switch (task.kind) {
       case TaskKind::none:
-        if (!unit.decision.exists() && !unit.on_disk) units_.erase(found);
+        if (!unit.decision.exists() && !unit.on_disk) {
+          published_.erase(name);
+          backing_off_.erase(name);
+          units_.erase(found);
+        }
         break;
       case TaskKind::start:
       case TaskKind::restart:
@@ -295,11 +329,6 @@ void Agent::plan(Time now) {
         break;
       case TaskKind::reload:
         wants_reload_.insert(name);
-        break;
-      case TaskKind::note:
-        unit.note = note_wanted(unit);
-        unit.note_unsaved = true;
-        run(name, unit, task, now);
         break;
       default:
         run(name, unit, task, now);
@@ -338,20 +367,29 @@ void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task,
     effect.enable = has_install_section(effect.text);
     unit.writing_hash = unit.decision->hash;
     writing_.insert(name);
+    reload_covers_.erase(name);  // a reload under way may have read the old file
   } else if (task.kind == TaskKind::query) {
     // What systemd says of a file that has just been written may call for a reload.
     writing_.insert(name);
   } else if (task.kind == TaskKind::start || task.kind == TaskKind::restart) {
     unit.launching = note_wanted(unit);
+  } else if (task.kind == TaskKind::stop) {
+    unit.stopping = true;
+    unit.note_unsaved = unit.note_unsaved || unit.note;
+    unit.note.reset();
   } else if (task.kind == TaskKind::note) {
+    unit.stopping = !task.note && unit.is_active();
+    unit.note = task.note;
+    unit.note_unsaved = true;
     if (unit.note) effect.text = encode(*unit.note);
+    if (unit.stopping) effect.text = kStoppingNote;
   } else if (task.kind == TaskKind::acknowledge) {
     effect.revision = unit.decision.mod_revision;
+    unit.acknowledging = effect.revision;
   }
-  if (is_job(task.kind)) jobs_.insert(name);
+  if (is_job(task.kind)) jobs_.set(name, now + kRecheckAfter);
   unit.running = task.kind;
   unit.running_id = effect.id;
-  unit.running_since = now;
   if (is_change(task.kind)) {
     log(LogLevel::info, fmt::format("{}: {}", verb(task.kind), task.reason), name);
   }
@@ -359,10 +397,9 @@ void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task,
 }
 
 void Agent::recheck_long_jobs(Time now) {
-  for (const auto& name : jobs_) {
-    LocalUnitState& unit = units_.at(name);
-    if (now < unit.running_since + kRecheckAfter) continue;
-    unit.running_since = now;
+  for (const std::string& name : jobs_.take_due(now)) {
+    const LocalUnitState& unit = units_.at(name);
+    jobs_.set(name, now + kRecheckAfter);
     effects_.emplace_back(agent_effect::Recheck{unit.running_id, name});
   }
 }
@@ -382,8 +419,8 @@ void Agent::publish(const std::string& name) {
 void Agent::ask_to_wake(Time now) {
   std::optional<Time> when;
   const auto at = [&when](Time time) { when = when ? std::min(*when, time) : time; };
-  for (const auto& [name, time] : backing_off_) at(std::max(time, now));
-  for (const auto& name : jobs_) at(units_.at(name).running_since + kRecheckAfter);
+  if (const auto time = backing_off_.earliest()) at(std::max(*time, now));
+  if (const auto time = jobs_.earliest()) at(*time);
   if (when) effects_.emplace_back(agent_effect::Wake{*when});
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "agent/local_unit.h"
+#include "agent/timetable.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/time.h"
@@ -149,8 +150,8 @@ class Agent {
   std::set<std::string> wants_start_;  // start or restart, once all files are in place
   std::set<std::string> wants_reload_;
   std::set<std::string> writing_;  // a file is being written or has just been
-  std::set<std::string> jobs_;     // a systemd job is under way: to be re-checked
-  std::map<std::string, Time> backing_off_;
+  Timetable jobs_;                 // a systemd job is under way: to be re-checked
+  Timetable backing_off_;
   bool reloading_ = false;
   std::set<std::string> reload_covers_;  // units whose files were in place when the reload began
   std::uint64_t last_id_ = 0;

@@ -35,43 +35,56 @@ std::optional<LaunchNote> note_wanted(const LocalUnitState& unit) {
 
 namespace {
 
+// Its note goes first: whatever becomes of the stop, of fleetd or of the decision meanwhile, a unit
+// that fleet has stopped must never be taken for one that it has launched.
+Task task_to_stop(const LocalUnitState& unit, const std::string& reason) {
+  if (unit.note) return {TaskKind::note, "it is about to be stopped", {}};
+  return {TaskKind::stop, reason, {}};
+}
+
 // An order to leave, or a machine that is leaving.
 Task task_to_let_go(const LocalUnitState& unit, const std::string& reason) {
   // What fleet did not put here it does not stop, whatever its name.
-  if (!unit.on_disk) return {TaskKind::acknowledge, reason};
-  if (!unit.status || unit.status_stale) return {TaskKind::query, reason};
-  if (unit.is_active() || unit.status->job_pending) return {TaskKind::stop, reason};
-  return {TaskKind::remove, reason};
+  if (!unit.on_disk) {
+    return {unit.file_doubtful ? TaskKind::remove : TaskKind::acknowledge, reason, {}};
+  }
+  if (!unit.status || unit.status_stale) return {TaskKind::query, reason, {}};
+  if (unit.is_active() || unit.status->job_pending) return task_to_stop(unit, reason);
+  return {TaskKind::remove, reason, {}};
 }
 
 Task task_to_launch(const LocalUnitState& unit) {
   const ScheduleRecord& wanted = *unit.decision.value;
   const LaunchNote goal = *note_wanted(unit);
   if (unit.note == goal) {
-    return unit.note_unsaved ? Task{TaskKind::note, "it was launched"} : Task{};
+    return unit.note_unsaved ? Task{TaskKind::note, "it was launched", goal} : Task{};
   }
   if (unit.note && unit.note->hash == goal.hash && unit.note->restarts < goal.restarts) {
-    return {TaskKind::restart, "a restart was asked for"};
+    return {TaskKind::restart, "a restart was asked for", {}};
   }
   // Running already: an earlier fleetd started it and could not write that down, or somebody did.
-  if (unit.status->active_state == "active") return {TaskKind::note, "it runs already"};
-  return {TaskKind::start, wanted.reason};
+  if (unit.status->active_state == "active") return {TaskKind::note, "it runs already", goal};
+  return {TaskKind::start, wanted.reason, {}};
 }
 
 // The unit is to be loaded or launched here.
 Task task_to_have(const LocalUnitState& unit, const MachineSituation& situation) {
   const ScheduleRecord& wanted = *unit.decision.value;
   if (!situation.registered) return {};
-  if (!unit.on_disk) return {TaskKind::write, wanted.reason};
-  if (!unit.status || unit.status_stale) return {TaskKind::query, "its state is not known"};
+  if (!unit.on_disk) return {TaskKind::write, wanted.reason, {}};
+  if (!unit.status || unit.status_stale) return {TaskKind::query, "its state is not known", {}};
   if (unit.disk_hash != wanted.hash) {
-    if (unit.is_active()) return {TaskKind::stop, "its unit file was replaced"};
-    return {TaskKind::write, "its unit file was replaced"};
+    if (unit.is_active()) return task_to_stop(unit, "its unit file was replaced");
+    return {TaskKind::write, "its unit file was replaced", {}};
   }
-  if (unit.status->needs_reload) return {TaskKind::reload, "its unit file has changed"};
+  // Once: where systemd goes on asking for a reload, another would change nothing.
+  if (unit.status->needs_reload && !unit.reloaded) {
+    return {TaskKind::reload, "its unit file has changed", {}};
+  }
   if (wanted.state == UnitState::launched) return task_to_launch(unit);
-  if (unit.note && unit.is_active()) return {TaskKind::stop, wanted.reason};
-  if (unit.note || unit.note_unsaved) return {TaskKind::note, "it is no longer launched"};
+  // What was launched is stopped; what somebody else started is not fleet's to stop.
+  if ((unit.note || unit.stopping) && unit.is_active()) return task_to_stop(unit, wanted.reason);
+  if (unit.note || unit.note_unsaved) return {TaskKind::note, "it is no longer launched", {}};
   return {};
 }
 
@@ -80,13 +93,22 @@ Task task_to_have(const LocalUnitState& unit, const MachineSituation& situation)
 Task next_task(const LocalUnitState& unit, const MachineSituation& situation) {
   if (!unit.decision.value) {
     // Left as it is; but the cluster is told about it.
-    return unit.on_disk && !unit.status ? Task{TaskKind::query, "its state is not known"} : Task{};
+    if (!unit.on_disk || unit.status) return {};
+    return {TaskKind::query, "its state is not known", {}};
   }
   if (situation.leaving) return task_to_let_go(unit, "fleet is being stopped on this machine");
   if (unit.decision->state == UnitState::inactive) {
     return task_to_let_go(unit, unit.decision->reason);
   }
   return task_to_have(unit, situation);
+}
+
+bool start_is_superseded(const LocalUnitState& unit, const MachineSituation& situation) {
+  if (unit.running != TaskKind::start && unit.running != TaskKind::restart) return false;
+  if (!unit.decision.value) return false;
+  if (situation.leaving || unit.decision->state == UnitState::inactive) return true;
+  if (!situation.registered) return false;
+  return unit.decision->state != UnitState::launched || unit.decision->hash != unit.disk_hash;
 }
 
 StateRecord report_of(const LocalUnitState& unit) {
@@ -99,7 +121,8 @@ StateRecord report_of(const LocalUnitState& unit) {
   }
   if (!unit.on_disk) {
     report.current = UnitState::inactive;
-  } else if (unit.note && unit.note->hash == unit.disk_hash) {
+  } else if ((unit.note && unit.note->hash == unit.disk_hash) ||
+             (unit.stopping && unit.is_active())) {
     report.current = UnitState::launched;
   } else {
     report.current = UnitState::loaded;

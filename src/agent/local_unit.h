@@ -26,13 +26,6 @@ enum class TaskKind {
   acknowledge,  // tell the registry that an order to leave has been carried out
 };
 
-struct Task {
-  TaskKind kind = TaskKind::none;
-  std::string reason;  // for people
-
-  bool operator==(const Task&) const = default;
-};
-
 // How far a unit was taken: kept as the note beside its file.
 struct LaunchNote {
   std::string hash;
@@ -40,7 +33,19 @@ struct LaunchNote {
 
   bool operator==(const LaunchNote&) const = default;
 };
+
+struct Task {
+  TaskKind kind = TaskKind::none;
+  std::string reason;              // for people
+  std::optional<LaunchNote> note;  // what a task of kind note writes down; nothing: not launched
+
+  bool operator==(const Task&) const = default;
+};
+
 std::string encode(const LaunchNote& note);
+// The note of a unit that was launched and is about to be stopped: whatever comes between, neither
+// is it taken for launched nor is its stop forgotten.
+inline constexpr const char* kStoppingNote = "stopping";
 // Nothing if `text` is empty or is not a note of ours: then the unit counts as never launched.
 std::optional<LaunchNote> decode_note(const std::string& text);
 
@@ -51,20 +56,24 @@ struct LocalUnitState {
 
   // On this machine's disk.
   bool on_disk = false;
-  std::string disk_hash;
+  std::string disk_hash;       // empty: not known
+  bool file_doubtful = false;  // not on_disk, but a write that failed may have left something
   std::optional<LaunchNote> note;
   bool note_unsaved = false;  // the note on disk is not this one yet
 
   // What systemd said last, if it was asked.
   std::optional<UnitStatus> status;
   bool status_stale = false;  // something was done since; ask again before deciding on it
+  bool stopping = false;      // its note was cleared to stop it: launched until it has stopped
+  bool stopped = false;       // a stop has just succeeded, and systemd was not asked since
+  bool reloaded = false;      // systemd has been made to read its file since it was written
 
   // The task under way.
   TaskKind running = TaskKind::none;
   std::uint64_t running_id = 0;
-  Time running_since;
   std::optional<LaunchNote> launching;  // what a start under way is to be noted as
   std::string writing_hash;             // of the file that a write under way puts in place
+  Revision acknowledging = 0;           // of the order that is being acknowledged
 
   // After failures: not before this time, and what went wrong.
   int failures = 0;
@@ -87,6 +96,10 @@ std::optional<LaunchNote> note_wanted(const LocalUnitState& unit);
 
 // The next task for a unit. `none` if all is as it should be, or nothing may be done.
 Task next_task(const LocalUnitState& unit, const MachineSituation& situation);
+
+// Whether a start is under way that is no longer wanted. It may take for ever, so that it is not
+// waited for: a stop ends it.
+bool start_is_superseded(const LocalUnitState& unit, const MachineSituation& situation);
 
 // What the cluster is told about the unit.
 StateRecord report_of(const LocalUnitState& unit);

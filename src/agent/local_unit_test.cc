@@ -1,0 +1,288 @@
+#include "agent/local_unit.h"
+
+#include <gtest/gtest.h>
+
+namespace fleet {
+namespace {
+
+constexpr MachineSituation kHere{.registered = true, .leaving = false};
+constexpr MachineSituation kUnregistered{.registered = false, .leaving = false};
+constexpr MachineSituation kLeaving{.registered = true, .leaving = true};
+
+Entry<ScheduleRecord> decision(UnitState state, const std::string& hash = "h1",
+                               std::uint64_t restarts = 0) {
+  ScheduleRecord record;
+  record.state = state;
+  record.restarts = restarts;
+  record.reason = "because";
+  if (state != UnitState::inactive) {
+    record.hash = hash;
+    record.text = "text of " + hash;
+  }
+  Entry<ScheduleRecord> entry;
+  entry.value = std::move(record);
+  entry.create_revision = 5;
+  entry.mod_revision = 5;
+  return entry;
+}
+
+UnitStatus status(const std::string& active, const std::string& sub = "") {
+  UnitStatus seen;
+  seen.load_state = "loaded";
+  seen.active_state = active;
+  seen.sub_state = sub;
+  return seen;
+}
+
+LocalUnitState absent(UnitState wanted) {
+  LocalUnitState unit;
+  unit.decision = decision(wanted);
+  return unit;
+}
+
+// A unit whose file is on the disk as h1 and of which systemd says `active`.
+LocalUnitState present(UnitState wanted, const std::string& active,
+                       std::optional<LaunchNote> note = {}) {
+  LocalUnitState unit = absent(wanted);
+  unit.on_disk = true;
+  unit.disk_hash = "h1";
+  unit.status = status(active);
+  unit.note = std::move(note);
+  return unit;
+}
+
+const LaunchNote kLaunched{"h1", 0};
+
+TaskKind task(const LocalUnitState& unit, const MachineSituation& situation = kHere) {
+  return next_task(unit, situation).kind;
+}
+
+TEST(LaunchNote, ReadsBackWhatItWrote) {
+  const LaunchNote note{"0123456789abcdef", 7};
+  EXPECT_EQ(decode_note(encode(note)), note);
+}
+
+TEST(LaunchNote, CountsAnythingElseAsNeverLaunched) {
+  for (const char* text : {"", "launched", "launched h1", "launched h1 x", "launched h1 1x",
+                           "launched h1 -1", "launched h1 99999999999999999999999", "stopping"}) {
+    EXPECT_FALSE(decode_note(text)) << text;
+  }
+}
+
+TEST(NextTask, LeavesAUnitWithoutDecisionAlone) {
+  LocalUnitState unit = present(UnitState::launched, "active", kLaunched);
+  unit.decision = {};
+  EXPECT_EQ(task(unit), TaskKind::none);
+  EXPECT_EQ(task(unit, kLeaving), TaskKind::none);
+  unit.status.reset();
+  EXPECT_EQ(task(unit), TaskKind::query) << "the cluster is told about it all the same";
+}
+
+TEST(NextTask, LeavesAUnitWithAnUnreadableDecisionAlone) {
+  LocalUnitState unit = present(UnitState::launched, "active", kLaunched);
+  unit.decision.value.reset();
+  unit.decision.error = "unknown version";
+  EXPECT_EQ(task(unit), TaskKind::none);
+  EXPECT_EQ(task(unit, kLeaving), TaskKind::none);
+}
+
+TEST(NextTask, LoadsThenAsksThenStarts) {
+  LocalUnitState unit = absent(UnitState::launched);
+  EXPECT_EQ(task(unit), TaskKind::write);
+  unit.on_disk = true;
+  unit.disk_hash = "h1";
+  EXPECT_EQ(task(unit), TaskKind::query);
+  unit.status = status("inactive");
+  EXPECT_EQ(next_task(unit, kHere), (Task{TaskKind::start, "because", {}}));
+  unit.note = kLaunched;
+  EXPECT_EQ(task(unit), TaskKind::none);
+}
+
+TEST(NextTask, LoadsButDoesNotStartAUnitThatIsToBeLoaded) {
+  EXPECT_EQ(task(absent(UnitState::loaded)), TaskKind::write);
+  EXPECT_EQ(task(present(UnitState::loaded, "inactive")), TaskKind::none);
+}
+
+TEST(NextTask, ReloadsOnlyWhatSystemdWantsReloadedAndOnlyOnce) {
+  LocalUnitState unit = present(UnitState::launched, "inactive");
+  unit.status->needs_reload = true;
+  EXPECT_EQ(task(unit), TaskKind::reload);
+  unit.reloaded = true;
+  EXPECT_EQ(task(unit), TaskKind::start);
+}
+
+TEST(NextTask, DoesNotStartTwiceWhatFinishedOrFailedOrWasStoppedByHand) {
+  for (const char* active : {"inactive", "failed"}) {
+    EXPECT_EQ(task(present(UnitState::launched, active, kLaunched)), TaskKind::none) << active;
+  }
+}
+
+TEST(NextTask, WritesDownALaunchThatCouldNotBeWrittenDown) {
+  LocalUnitState unit = present(UnitState::launched, "active", kLaunched);
+  unit.note_unsaved = true;
+  EXPECT_EQ(next_task(unit, kHere), (Task{TaskKind::note, "it was launched", kLaunched}));
+}
+
+TEST(NextTask, AdoptsWhatRunsAlready) {
+  EXPECT_EQ(next_task(present(UnitState::launched, "active"), kHere),
+            (Task{TaskKind::note, "it runs already", kLaunched}));
+}
+
+TEST(NextTask, StartsWhatIsOnlyOnItsWay) {
+  // Its start may be the one of an earlier fleetd: systemd takes the two for one.
+  EXPECT_EQ(task(present(UnitState::launched, "activating")), TaskKind::start);
+}
+
+TEST(NextTask, RestartsWhenTheCountHasGrown) {
+  LocalUnitState unit = present(UnitState::launched, "active", kLaunched);
+  unit.decision = decision(UnitState::launched, "h1", 2);
+  EXPECT_EQ(task(unit), TaskKind::restart);
+  unit.note = LaunchNote{"h1", 2};
+  EXPECT_EQ(task(unit), TaskKind::none);
+  unit.note = LaunchNote{"h1", 3};
+  EXPECT_EQ(task(unit), TaskKind::note) << "a count that went back is no restart";
+}
+
+TEST(NextTask, ReplacesContentByStopThenWrite) {
+  LocalUnitState unit = present(UnitState::launched, "active", kLaunched);
+  unit.decision = decision(UnitState::launched, "h2");
+  EXPECT_EQ(next_task(unit, kHere), (Task{TaskKind::note, "it is about to be stopped", {}}));
+  unit.note.reset();
+  EXPECT_EQ(task(unit), TaskKind::stop);
+  unit.status = status("inactive");
+  EXPECT_EQ(task(unit), TaskKind::write);
+  unit.disk_hash = "h2";
+  EXPECT_EQ(task(unit), TaskKind::start);
+}
+
+TEST(NextTask, StopsWhatIsNoLongerToBeLaunchedAndNotesIt) {
+  LocalUnitState unit = present(UnitState::loaded, "active", kLaunched);
+  EXPECT_EQ(task(unit), TaskKind::note);
+  unit.note.reset();
+  unit.stopping = true;
+  EXPECT_EQ(task(unit), TaskKind::stop);
+  unit.stopping = false;
+  unit.note_unsaved = true;
+  unit.status = status("inactive");
+  EXPECT_EQ(next_task(unit, kHere), (Task{TaskKind::note, "it is no longer launched", {}}));
+  unit.note_unsaved = false;
+  EXPECT_EQ(task(unit), TaskKind::none);
+}
+
+TEST(NextTask, DoesNotStopALoadedUnitThatSomebodyElseStarted) {
+  EXPECT_EQ(task(present(UnitState::loaded, "active")), TaskKind::none);
+}
+
+TEST(NextTask, LetsGoByStopRemoveAcknowledge) {
+  LocalUnitState unit = present(UnitState::inactive, "active", kLaunched);
+  EXPECT_EQ(task(unit), TaskKind::note) << "first it is no longer taken for launched";
+  unit.note.reset();
+  EXPECT_EQ(task(unit), TaskKind::stop);
+  unit.status_stale = true;
+  EXPECT_EQ(task(unit), TaskKind::query);
+  unit.status_stale = false;
+  unit.status = status("failed");
+  EXPECT_EQ(task(unit), TaskKind::remove);
+  unit.on_disk = false;
+  EXPECT_EQ(next_task(unit, kHere), (Task{TaskKind::acknowledge, "because", {}}));
+}
+
+TEST(NextTask, StopsAPendingJobBeforeItTakesTheFileAway) {
+  LocalUnitState unit = present(UnitState::inactive, "inactive");
+  unit.status->job_pending = true;
+  EXPECT_EQ(task(unit), TaskKind::stop);
+}
+
+TEST(NextTask, NeverStopsAUnitThatItDidNotPutThere) {
+  LocalUnitState unit = absent(UnitState::inactive);
+  unit.status = status("active");
+  EXPECT_EQ(task(unit), TaskKind::acknowledge);
+  unit.decision = decision(UnitState::launched);
+  EXPECT_EQ(task(unit, kLeaving), TaskKind::acknowledge);
+}
+
+TEST(NextTask, TakesAwayWhatAFailedWriteMayHaveLeft) {
+  LocalUnitState unit = absent(UnitState::inactive);
+  unit.file_doubtful = true;
+  EXPECT_EQ(task(unit), TaskKind::remove);
+}
+
+TEST(NextTask, BeginsNothingNewWithoutRegistration) {
+  EXPECT_EQ(task(absent(UnitState::launched), kUnregistered), TaskKind::none);
+  EXPECT_EQ(task(present(UnitState::launched, "inactive"), kUnregistered), TaskKind::none);
+  LocalUnitState replaced = present(UnitState::launched, "active", kLaunched);
+  replaced.decision = decision(UnitState::launched, "h2");
+  EXPECT_EQ(task(replaced, kUnregistered), TaskKind::none);
+}
+
+TEST(NextTask, CarriesOutOrdersToStopWithoutRegistration) {
+  EXPECT_EQ(task(present(UnitState::inactive, "active"), kUnregistered), TaskKind::stop);
+  EXPECT_EQ(task(present(UnitState::inactive, "inactive"), kUnregistered), TaskKind::remove);
+  EXPECT_EQ(task(absent(UnitState::inactive), kUnregistered), TaskKind::acknowledge);
+}
+
+TEST(NextTask, LetsGoOfEverythingWhenLeaving) {
+  EXPECT_EQ(task(present(UnitState::launched, "active"), kLeaving), TaskKind::stop);
+  EXPECT_EQ(task(present(UnitState::loaded, "inactive"), kLeaving), TaskKind::remove);
+  EXPECT_EQ(task(absent(UnitState::launched), kLeaving), TaskKind::acknowledge);
+}
+
+TEST(StartIsSuperseded, ByAnOrderToStopAndByOtherContent) {
+  LocalUnitState unit = present(UnitState::launched, "activating");
+  EXPECT_FALSE(start_is_superseded(unit, kHere)) << "no start is under way";
+  unit.running = TaskKind::start;
+  EXPECT_FALSE(start_is_superseded(unit, kHere));
+  EXPECT_TRUE(start_is_superseded(unit, kLeaving));
+  for (const auto& wanted : {decision(UnitState::inactive), decision(UnitState::loaded),
+                             decision(UnitState::launched, "h2")}) {
+    unit.decision = wanted;
+    EXPECT_TRUE(start_is_superseded(unit, kHere));
+  }
+  EXPECT_FALSE(start_is_superseded(unit, kUnregistered)) << "a replacement waits";
+  unit.decision = decision(UnitState::inactive);
+  EXPECT_TRUE(start_is_superseded(unit, kUnregistered));
+}
+
+TEST(StartIsSuperseded, NotByAnotherRestartNorByALostDecision) {
+  LocalUnitState unit = present(UnitState::launched, "activating");
+  unit.running = TaskKind::restart;
+  unit.decision = decision(UnitState::launched, "h1", 9);
+  EXPECT_FALSE(start_is_superseded(unit, kHere));
+  unit.decision = {};
+  EXPECT_FALSE(start_is_superseded(unit, kHere));
+}
+
+TEST(ReportOf, SaysHowFarTheUnitWasTaken) {
+  EXPECT_EQ(report_of(absent(UnitState::launched)).current, UnitState::inactive);
+  EXPECT_EQ(report_of(present(UnitState::launched, "inactive")).current, UnitState::loaded);
+  EXPECT_EQ(report_of(present(UnitState::launched, "active", kLaunched)).current,
+            UnitState::launched);
+  EXPECT_EQ(report_of(present(UnitState::launched, "active", LaunchNote{"h0", 0})).current,
+            UnitState::loaded)
+      << "what was launched is another content";
+}
+
+TEST(ReportOf, CallsAUnitLaunchedUntilItHasStopped) {
+  LocalUnitState unit = present(UnitState::loaded, "deactivating");
+  unit.stopping = true;
+  EXPECT_EQ(report_of(unit).current, UnitState::launched);
+  unit.status = status("inactive");
+  EXPECT_EQ(report_of(unit).current, UnitState::loaded);
+}
+
+TEST(ReportOf, TellsWhatKeepsItFromDoingMore) {
+  LocalUnitState unit = present(UnitState::launched, "inactive");
+  unit.status->load_error = "bad setting";
+  EXPECT_EQ(report_of(unit).problem, "bad setting");
+  unit.problem = "start failed: boom";
+  EXPECT_EQ(report_of(unit).problem, "start failed: boom");
+  unit.decision.value.reset();
+  unit.decision.error = "unknown version";
+  EXPECT_EQ(report_of(unit).problem,
+            "left as it is: the decision about it cannot be read: unknown version");
+  unit.decision = {};
+  EXPECT_EQ(report_of(unit).problem, "the registry holds no decision about it: left as it is");
+}
+
+}  // namespace
+}  // namespace fleet
