@@ -1,0 +1,34 @@
+#include "fleetctl/fields.h"
+
+namespace fleet::ctl {
+
+int cmd_list_units(Context& context) {
+  using State = UnitStateEntity;
+  const bool full = context.flags.flag("full");
+  MachineNames names;
+  const Fields<State> known{
+      {"unit", [](const State& s) { return or_dash(s.name); }},
+      {"machine", [&](const State& s) { return or_dash(names.text(s.machine_id, full)); }},
+      {"load", [](const State& s) { return or_dash(s.systemd_load_state); }},
+      {"active", [](const State& s) { return or_dash(s.systemd_active_state); }},
+      {"sub", [](const State& s) { return or_dash(s.systemd_sub_state); }},
+      {"hash", [full](const State& s) { return or_dash(hash_text(s.hash, full)); }},
+  };
+  const auto fields = chosen_fields(context.flags, known);
+  if (!fields) {
+    context.err << fields.error().message << "\n";
+    return 1;
+  }
+  const auto states = context.api.states();
+  if (!states) {
+    context.err << "Error retrieving list of units from repository: " << states.error().message
+                << "\n";
+    return 1;
+  }
+  // An ID alone is better than no list.
+  if (const auto machines = context.api.machines()) names = MachineNames(*machines);
+  context.out << list_text(context.flags, known, *fields, *states);
+  return 0;
+}
+
+}  // namespace fleet::ctl

@@ -1,0 +1,200 @@
+// The one unit that includes CLI11, which is heavy.
+#include "fleetctl/command_line.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace fleet::ctl {
+namespace {
+
+const FlagSpec* find_flag(std::span<const FlagSpec> flags, std::string_view name) {
+  const auto found = std::ranges::find_if(flags, [&](const FlagSpec& flag) {
+    return flag.name == name || (name.size() == 1 && flag.shorthand == name.front());
+  });
+  return found == flags.end() ? nullptr : &*found;
+}
+
+// A flag of any command: where the command is not known yet, it tells whether a value follows.
+const FlagSpec* find_any_flag(std::string_view name) {
+  if (const FlagSpec* flag = find_flag(global_flags(), name)) return flag;
+  for (const Command& command : commands()) {
+    if (const FlagSpec* flag = find_flag(command.flags, name)) return flag;
+  }
+  return nullptr;
+}
+
+// The index of the command's name among `args`, args.size() if there is none.
+std::size_t find_command_word(const std::vector<std::string>& args) {
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    const std::string& arg = args[i];
+    if (arg == "--") return std::min(i + 1, args.size());
+    if (arg.size() < 2 || !arg.starts_with('-')) return i;
+    if (arg.find('=') != std::string::npos) continue;
+    const FlagSpec* flag = find_any_flag(arg.substr(arg.starts_with("--") ? 2 : 1));
+    if (flag != nullptr && flag->type != FlagType::boolean) ++i;
+  }
+  return args.size();
+}
+
+std::unexpected<Error> unknown_command(const std::string& word,
+                                       const std::vector<std::string_view>& similar) {
+  const std::string reason = fmt::format("unknown command \"{}\" for \"fleetctl\"", word);
+  std::string text = "Error: " + reason + "\n";
+  if (!similar.empty()) {
+    text += "\nDid you mean this?\n";
+    for (const std::string_view name : similar) text += fmt::format("\t{}\n", name);
+    text += "\n";
+  }
+  text += "Run 'fleetctl --help' for usage.\n";
+  return fail(ErrorCode::invalid, text + "cannot execute cmdFleet: " + reason + "\n");
+}
+
+std::unexpected<Error> bad_flag(const std::string& reason) {
+  return fail(ErrorCode::invalid,
+              fmt::format("Error: {0}\n\ncannot execute cmdFleet: {0}\n", reason));
+}
+
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({change, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row[b.size()];
+}
+
+// An exact name, or the beginning of exactly one.
+Result<const Command*> resolve_command(const std::string& word) {
+  if (const Command* command = find_command(word)) return command;
+  std::vector<const Command*> begins;
+  std::vector<std::string_view> similar;
+  for (const Command& command : commands()) {
+    if (command.name.starts_with(word)) begins.push_back(&command);
+    if (command.name.starts_with(word) || distance(command.name, word) <= 2) {
+      similar.push_back(command.name);
+    }
+  }
+  if (begins.size() == 1) return begins.front();
+  return unknown_command(word, similar);
+}
+
+// 1.0's words for what CLI11 leaves over.
+std::string unknown_flag(const std::string& arg) {
+  if (arg.starts_with("--")) return "unknown flag: " + arg.substr(0, arg.find('='));
+  return fmt::format("unknown shorthand flag: '{}' in {}", arg.substr(1, 1), arg);
+}
+
+class FlagParser {
+ public:
+  explicit FlagParser(CommandLine& line) : line_(line) {
+    app_.set_help_flag();
+    app_.allow_extras();
+    positionals_ = app_.add_option("args")->expected(-1);
+    for (const FlagSpec& flag : global_flags()) add(flag);
+    if (line.command != nullptr) {
+      for (const FlagSpec& flag : line.command->flags) add(flag);
+    }
+  }
+
+  Status parse(std::vector<std::string> args) {
+    // What follows "--" are no flags, whatever it looks like.
+    const auto end = std::ranges::find(args, "--");
+    const std::vector<std::string> words(end == args.end() ? end : end + 1, args.end());
+    args.erase(end, args.end());
+    split_empty_values(args);
+    std::ranges::reverse(args);  // as CLI11 wants them
+    try {
+      app_.parse(args);
+    } catch (const CLI::ParseError& error) {
+      const std::string text = error.what();
+      const std::string flag = text.substr(0, text.find(':'));
+      if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+        return bad_flag("flag needs an argument: " + flag);
+      }
+      return bad_flag(text);
+    }
+    if (app_.remaining_size() > 0) return bad_flag(unknown_flag(app_.remaining().front()));
+    for (const auto& [flag, option] : options_) {
+      if (option->count() == 0) continue;
+      if (Status set = line_.flags.set(*flag, option->results().back()); !set) {
+        return bad_flag(set.error().message);
+      }
+    }
+    if (positionals_->count() > 0) line_.args = positionals_->results();
+    line_.args.insert(line_.args.end(), words.begin(), words.end());
+    return {};
+  }
+
+ private:
+  void add(const FlagSpec& flag) {
+    std::string names;
+    // 1.0 knows --l only, its documentation -l.
+    if (flag.shorthand != 0) names = fmt::format("-{0},--{0},", flag.shorthand);
+    names += fmt::format("--{}", flag.name);
+    CLI::Option* option =
+        flag.type == FlagType::boolean ? app_.add_flag(names) : app_.add_option(names);
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    options_.emplace_back(&flag, option);
+  }
+
+  // "--fields=" has an empty value; CLI11 would take the next argument for it.
+  static void split_empty_values(std::vector<std::string>& args) {
+    for (std::size_t i = 0; i < args.size(); ++i) {
+      if (!args[i].starts_with("--") || args[i].find('=') + 1 != args[i].size()) continue;
+      const FlagSpec* flag = find_any_flag(args[i].substr(2, args[i].size() - 3));
+      if (flag == nullptr || flag->type == FlagType::boolean) continue;
+      args[i].pop_back();
+      args.insert(args.begin() + static_cast<std::ptrdiff_t>(i) + 1, "");
+    }
+  }
+
+  CommandLine& line_;
+  CLI::App app_;
+  CLI::Option* positionals_ = nullptr;
+  std::vector<std::pair<const FlagSpec*, CLI::Option*>> options_;
+};
+
+// FLEETCTL_REQUEST_TIMEOUT for --request-timeout. What is empty or makes no sense is ignored.
+void take_environment(Flags& flags, const Environment& environment) {
+  for (const FlagSpec& flag : global_flags()) {
+    if (flags.given(flag.name) || flag.name == "help" || flag.name == "version") continue;
+    std::string name = "FLEETCTL_";
+    for (const char c : flag.name) {
+      name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    }
+    const std::optional<std::string> value = environment(name);
+    if (value && !value->empty()) (void)flags.set(flag, *value);
+  }
+}
+
+}  // namespace
+
+Result<CommandLine> parse_command_line(const std::vector<std::string>& args,
+                                       const Environment& environment) {
+  CommandLine line;
+  std::vector<std::string> rest = args;
+  if (const std::size_t word = find_command_word(args); word < args.size()) {
+    const auto command = resolve_command(args[word]);
+    if (!command) return std::unexpected(command.error());
+    line.command = *command;
+    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(word));
+  }
+  if (Status parsed = FlagParser(line).parse(std::move(rest)); !parsed) {
+    return std::unexpected(parsed.error());
+  }
+  take_environment(line.flags, environment);
+  for (const FlagSpec& flag : global_flags()) line.flags.set_default(flag);
+  if (line.command != nullptr) {
+    for (const FlagSpec& flag : line.command->flags) line.flags.set_default(flag);
+  }
+  return line;
+}
+
+}  // namespace fleet::ctl

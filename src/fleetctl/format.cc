@@ -1,0 +1,137 @@
+#include "fleetctl/format.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace fleet::ctl {
+namespace {
+
+constexpr std::size_t kTab = 8;
+
+// Characters, not bytes: UTF-8 continuation bytes do not count.
+std::size_t length_of(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) >> 6) != 2; }));
+}
+
+std::string printable_cell(std::string text) {
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return c < ' ' || c == 127; }, ' ');
+  return text;
+}
+
+std::string line(std::string_view label, std::string_view value) {
+  return fmt::format("{:>10} {}\n", label, value);
+}
+
+}  // namespace
+
+std::string table(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths;
+  std::vector<Row> cells = rows;
+  for (Row& row : cells) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      row[i] = printable_cell(std::move(row[i]));
+      if (i + 1 == row.size()) continue;
+      if (widths.size() <= i) widths.resize(i + 1);
+      widths[i] = std::max(widths[i], (length_of(row[i]) + 1 + kTab - 1) / kTab * kTab);
+    }
+  }
+  std::string text;
+  for (const Row& row : cells) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      text += row[i];
+      if (i + 1 == row.size()) continue;
+      text.append((widths[i] - length_of(row[i]) + kTab - 1) / kTab, '\t');
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+std::string or_dash(std::string_view text) {
+  return text.empty() ? "-" : std::string(text);
+}
+
+std::string hash_text(const std::string& hash, bool full) {
+  return full ? hash : hash.substr(0, 7);
+}
+
+std::string machine_id_text(const std::string& id, bool full) {
+  return full || id.empty() ? id : id.substr(0, 8) + "...";
+}
+
+std::string metadata_text(const std::map<std::string, std::string>& metadata) {
+  std::string text;
+  for (const auto& [key, value] : metadata) {
+    if (!text.empty()) text += ',';
+    text += key + "=" + value;
+  }
+  return text;
+}
+
+MachineNames::MachineNames(const std::vector<MachineEntity>& machines) {
+  for (const MachineEntity& machine : machines) addresses_[machine.id] = machine.primary_ip;
+}
+
+std::string MachineNames::text(const std::string& id, bool full) const {
+  std::string name = machine_id_text(id, full);
+  const auto found = addresses_.find(id);
+  if (!name.empty() && found != addresses_.end() && !found->second.empty()) {
+    name += "/" + found->second;
+  }
+  return name;
+}
+
+std::string global_spread(const UnitStatusEntity& unit) {
+  const auto scheduled = std::ranges::count_if(unit.machines, [](const UnitOnMachineEntity& m) {
+    return m.state == "launched" || m.state == "loaded";
+  });
+  const auto running = std::ranges::count_if(unit.machines, [](const UnitOnMachineEntity& m) {
+    return m.state == "launched" && m.current_state == "launched" &&
+           m.systemd_active_state == "active";
+  });
+  return fmt::format("{} of {}", running, scheduled);
+}
+
+std::string systemd_text(const UnitOnMachineEntity& machine) {
+  if (machine.systemd_active_state.empty()) return {};
+  std::string text = machine.systemd_active_state;
+  if (!machine.systemd_sub_state.empty()) text += " (" + machine.systemd_sub_state + ")";
+  if (!machine.systemd_load_state.empty() && machine.systemd_load_state != "loaded") {
+    text += ", unit file " + machine.systemd_load_state;
+  }
+  return text;
+}
+
+std::string status_text(const UnitStatusEntity& unit, const std::string& description,
+                        const MachineNames& machines) {
+  std::string text = unit.name;
+  if (!description.empty()) text += " - " + description;
+  text = printable_cell(text) + "\n";
+  text += line("Hash:", or_dash(hash_text(unit.hash, true)));
+  text += line("Desired:", or_dash(unit.desired_state));
+  text += line("Current:", or_dash(unit.current_state));
+  if (unit.global) {
+    text += line("Where:", "global, running on " + global_spread(unit) + " machines");
+  } else {
+    text += line("Where:", or_dash(machines.text(unit.machine_id, false)));
+  }
+  for (const UnitOnMachineEntity& one : unit.machines) {
+    const std::string systemd = systemd_text(one);
+    text += line("systemd:", fmt::format("{} on {}", systemd.empty() ? "nothing yet" : systemd,
+                                         machines.text(one.machine_id, false)));
+    // What is being taken away from a machine would else look like a second copy.
+    if (one.state == "inactive") text += line("", "to be removed there");
+    if (!one.problem.empty()) text += line("Problem:", printable_cell(one.problem));
+  }
+  if (!unit.reason.empty()) text += line("Why:", printable_cell(unit.reason));
+  for (const RefusalEntity& refusal : unit.unplaceable) {
+    text += line("", fmt::format("{}: {}", machines.text(refusal.machine_id, false),
+                                 printable_cell(refusal.reason)));
+  }
+  return text;
+}
+
+}  // namespace fleet::ctl

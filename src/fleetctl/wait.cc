@@ -1,0 +1,356 @@
+#include "fleetctl/wait.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+
+namespace fleet::ctl {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds kAttempt{2'000};
+// A wait that is shorter than this is not worth a word.
+constexpr milliseconds kSilence{1'000};
+// How long an API that does not answer, or has lost its registry, is asked again.
+constexpr milliseconds kPatience{20'000};
+constexpr milliseconds kPause{500};
+// A global unit whose machines all have it is done after this long, though there may be a reason
+// why it is not on others, or none at all has it.
+constexpr milliseconds kSettle{2'000};
+
+using Kind = Judgement::Kind;
+
+bool is_one_of(const std::string& text, std::initializer_list<std::string_view> words) {
+  return std::ranges::find(words, text) != words.end();
+}
+
+std::string systemd_words(const UnitOnMachineEntity& machine) {
+  std::string text = systemd_text(machine);
+  return text.empty() ? "systemd has said nothing yet" : "systemd says " + text;
+}
+
+// What systemd will not start however long one waits; the machine goes on trying.
+bool has_failed_to_start(const UnitOnMachineEntity& machine) {
+  if (machine.problem.empty()) return false;
+  return machine.systemd_active_state == "failed" || machine.problem.starts_with("start failed") ||
+         is_one_of(machine.systemd_load_state, {"bad-setting", "error", "not-found", "masked"});
+}
+
+// One machine that is to have launched a unit.
+Judgement judge_launched_on(const UnitStatusEntity& unit, const UnitOnMachineEntity& machine) {
+  Judgement result;
+  result.machine = machine.machine_id;
+  result.state = "launched";
+  const bool same = machine.hash.empty() || unit.hash.empty() || machine.hash == unit.hash;
+  if (machine.state == "launched" && machine.current_state == "launched" && same) {
+    result.in_state = true;
+    const std::string& active = machine.systemd_active_state;
+    // Inactive after a start that systemd calls done: it has run to its end, as a oneshot does.
+    if (is_one_of(active, {"active", "reloading", "refreshing", "inactive"})) {
+      result.kind = Kind::reached;
+    } else if (active == "failed") {
+      result.kind = Kind::failed;
+      result.text = machine.problem.empty() ? systemd_words(machine) : machine.problem;
+    } else {
+      result.text = systemd_words(machine);
+    }
+    return result;
+  }
+  if (machine.state == "launched" && same && has_failed_to_start(machine)) {
+    result.kind = Kind::failed;
+    result.text = machine.problem;
+    return result;
+  }
+  result.text = machine.problem.empty() ? systemd_words(machine) : machine.problem;
+  return result;
+}
+
+const UnitOnMachineEntity* find_machine(const UnitStatusEntity& unit, const std::string& id) {
+  const auto found = std::ranges::find(unit.machines, id, &UnitOnMachineEntity::machine_id);
+  return found == unit.machines.end() ? nullptr : &*found;
+}
+
+Judgement waiting_for_place(const UnitStatusEntity& unit) {
+  Judgement result;
+  result.text = unit.reason.empty() ? "no machine has been chosen yet" : unit.reason;
+  return result;
+}
+
+Judgement judge_launched(const UnitStatusEntity& unit) {
+  const UnitOnMachineEntity* machine = find_machine(unit, unit.machine_id);
+  if (unit.machine_id.empty() || machine == nullptr) return waiting_for_place(unit);
+  Judgement result = judge_launched_on(unit, *machine);
+  if (result.kind == Kind::waiting && !unit.reason.empty()) result.text = unit.reason;
+  return result;
+}
+
+Judgement judge_loaded(const UnitStatusEntity& unit) {
+  if (unit.machine_id.empty()) return waiting_for_place(unit);
+  Judgement result;
+  result.machine = unit.machine_id;
+  result.state = "loaded";
+  const UnitOnMachineEntity* machine = find_machine(unit, unit.machine_id);
+  if (unit.current_state == "loaded" && machine != nullptr && machine->state == "loaded") {
+    result.kind = Kind::reached;
+  } else if (machine != nullptr) {
+    result.text = machine->problem.empty() ? systemd_words(*machine) : machine->problem;
+  } else {
+    result.text = unit.reason;
+  }
+  return result;
+}
+
+// A machine on which something of a unit is left, beyond a bare decision.
+const UnitOnMachineEntity* holder(const UnitStatusEntity& unit, bool loaded_counts) {
+  const auto found = std::ranges::find_if(unit.machines, [&](const UnitOnMachineEntity& m) {
+    return m.current_state == "launched" || (loaded_counts && m.current_state == "loaded") ||
+           is_one_of(m.systemd_active_state, {"active", "activating", "deactivating", "reloading"});
+  });
+  return found == unit.machines.end() ? nullptr : &*found;
+}
+
+Judgement judge_off(const UnitStatusEntity& unit, bool loaded_counts) {
+  Judgement result;
+  if (const UnitOnMachineEntity* machine = holder(unit, loaded_counts)) {
+    result.machine = machine->machine_id;
+    result.text = machine->problem.empty() ? systemd_words(*machine) : machine->problem;
+    return result;
+  }
+  result.kind = Kind::reached;
+  result.state = "inactive";
+  return result;
+}
+
+Judgement judge_stopped(const UnitStatusEntity& unit) {
+  const UnitOnMachineEntity* machine = find_machine(unit, unit.machine_id);
+  const bool placed =
+      !unit.machine_id.empty() && machine != nullptr && machine->state != "inactive";
+  // What waits for a machine is not running; whether it finds one does not matter.
+  return placed && !unit.global ? judge_loaded(unit) : judge_off(unit, false);
+}
+
+Judgement judge_global(const UnitStatusEntity& unit, Goal goal) {
+  Judgement all;
+  all.kind = Kind::reached;
+  std::size_t scheduled = 0;
+  for (const UnitOnMachineEntity& machine : unit.machines) {
+    Judgement one;
+    if (machine.state == "inactive") continue;
+    ++scheduled;
+    if (goal == Goal::launched) {
+      one = judge_launched_on(unit, machine);
+    } else if (machine.state == "loaded" && machine.current_state == "loaded") {
+      one.kind = Kind::reached;
+    } else {
+      one.machine = machine.machine_id;
+      one.text = machine.problem.empty() ? systemd_words(machine) : machine.problem;
+    }
+    if (one.kind == Kind::failed) return one;
+    if (one.kind == Kind::waiting) all = one;
+  }
+  if (all.kind == Kind::reached && (scheduled == 0 || !unit.reason.empty())) {
+    all.kind = Kind::waiting;
+    all.may_grow = true;
+    all.text = unit.reason.empty() ? "no machine has been chosen yet" : unit.reason;
+  }
+  return all;
+}
+
+class Waiter {
+ public:
+  Waiter(Context& context, std::vector<std::string> names, Goal goal)
+      : context_(context), pending_(std::move(names)), goal_(goal), start_(context.clock.now()) {
+    const long attempts = context.flags.integer("block-attempts");
+    if (attempts > 0) deadline_ = start_ + kAttempt * std::min(attempts, 1'000'000L);
+  }
+
+  Status run() {
+    Result<StatusEntity> status = context_.api.status(pending_);
+    for (;;) {
+      if (status) {
+        silent_since_.reset();
+        if (Status seen = look(*status); !seen) return seen;
+        after_ = status->revision;
+      } else if (Status tolerated = tolerate(status.error()); !tolerated) {
+        return tolerated;
+      }
+      if (pending_.empty()) return {};
+      if (deadline_ && context_.clock.now() >= *deadline_) return timed_out();
+      if (context_.clock.now() - start_ >= kSilence) tell();
+      status = next();
+    }
+  }
+
+ private:
+  Result<StatusEntity> next() {
+    if (!after_) return context_.api.status(pending_);
+    const Time now = context_.clock.now();
+    Duration wait = std::chrono::hours(1);
+    if (deadline_) wait = std::min<Duration>(wait, *deadline_ - now);
+    if (now - start_ < kSilence) wait = std::min<Duration>(wait, start_ + kSilence - now);
+    if (settles_at_) wait = std::min<Duration>(wait, *settles_at_ - now);
+    wait = std::max<Duration>(wait, milliseconds(1));
+    auto status =
+        context_.api.wait_for_change(pending_, *after_, std::chrono::ceil<milliseconds>(wait));
+    if (!status) return std::unexpected(status.error());
+    if (*status) return std::move(**status);
+    // Nothing happened. Look at it again all the same when a global unit may have settled.
+    return context_.api.status(pending_);
+  }
+
+  // A fleetd that restarts, or an etcd that is away for a moment, does not end the wait.
+  Status tolerate(const Error& error) {
+    const Time now = context_.clock.now();
+    if (error.code != ErrorCode::unavailable) return std::unexpected(error);
+    if (!silent_since_) silent_since_ = now;
+    if (now - *silent_since_ >= kPatience) return std::unexpected(error);
+    context_.clock.sleep(kPause);
+    return {};
+  }
+
+  Status look(const StatusEntity& status) {
+    texts_.clear();
+    std::optional<Error> failure;
+    settles_at_.reset();
+    std::vector<std::string> still;
+    for (const std::string& name : pending_) {
+      const auto found = std::ranges::find(status.units, name, &UnitStatusEntity::name);
+      const UnitStatusEntity* unit = found == status.units.end() ? nullptr : &*found;
+      Judgement result = judge(unit, goal_);
+      if (result.may_grow && settled(name)) result.kind = Kind::reached;
+      if (!result.may_grow) growing_since_.erase(name);
+      const bool global = unit != nullptr && unit->global;
+      if (result.in_state || result.kind == Kind::reached) report(name, result, global);
+      if (result.kind == Kind::reached) continue;
+      if (result.kind == Kind::failed) {
+        Error error = failed(name, result);
+        if (failure) context_.err << "Error waiting for units: " << failure->message << "\n";
+        failure = std::move(error);
+      }
+      still.push_back(name);
+      remember_text(name, result, unit);
+    }
+    pending_ = std::move(still);
+    if (failure) return std::unexpected(*failure);
+    return {};
+  }
+
+  bool settled(const std::string& name) {
+    const Time now = context_.clock.now();
+    const Time end = growing_since_.try_emplace(name, now).first->second + kSettle;
+    if (now >= end) return true;
+    settles_at_ = settles_at_ ? std::min(*settles_at_, end) : end;
+    return false;
+  }
+
+  void report(const std::string& name, const Judgement& result, bool global) {
+    if (global || goal_ == Goal::gone || !reported_.insert(name).second) return;
+    std::string line = fmt::format("Unit {} {}", name, result.state);
+    if (!result.machine.empty()) line += " on " + context_.machine(result.machine);
+    context_.out << line << "\n" << std::flush;
+  }
+
+  Error failed(const std::string& name, const Judgement& result) {
+    std::string text = fmt::format("unit {}", name);
+    if (!result.machine.empty()) text += " failed on " + context_.machine(result.machine);
+    return {ErrorCode::failed, fmt::format("{}: {}", text, result.text)};
+  }
+
+  void remember_text(const std::string& name, const Judgement& result,
+                     const UnitStatusEntity* unit) {
+    std::string text = fmt::format("Waiting for unit {}", name);
+    if (!result.machine.empty()) text += " on " + context_.machine(result.machine);
+    text += ": " + result.text + "\n";
+    if (unit != nullptr) {
+      for (const RefusalEntity& refusal : unit->unplaceable) {
+        text += fmt::format("  {}: {}\n", context_.machine(refusal.machine_id), refusal.reason);
+      }
+    }
+    texts_[name] = std::move(text);
+  }
+
+  // Says of each unit what it waits for, once for as long as that is the same.
+  void tell() {
+    for (const std::string& name : pending_) {
+      const auto text = texts_.find(name);
+      if (text == texts_.end() || told_[name] == text->second) continue;
+      context_.err << text->second << std::flush;
+      told_[name] = text->second;
+    }
+  }
+
+  Status timed_out() {
+    tell();
+    static constexpr std::string_view kStates[] = {"launched", "loaded", "loaded", "inactive",
+                                                   "destroyed"};
+    return fail(ErrorCode::failed,
+                fmt::format("timed out waiting for unit {} to report state {}", pending_.front(),
+                            kStates[static_cast<std::size_t>(goal_)]));
+  }
+
+  Context& context_;
+  std::vector<std::string> pending_;
+  const Goal goal_;
+  const Time start_;
+  std::optional<Time> deadline_;
+  std::optional<std::int64_t> after_;
+  std::optional<Time> silent_since_;
+  std::optional<Time> settles_at_;
+  std::map<std::string, Time> growing_since_;
+  std::set<std::string> reported_;
+  std::map<std::string, std::string> texts_;
+  std::map<std::string, std::string> told_;
+};
+
+}  // namespace
+
+Judgement judge(const UnitStatusEntity* unit, Goal goal) {
+  if (unit == nullptr) {
+    Judgement result;
+    const bool wanted_off = goal == Goal::gone || goal == Goal::inactive || goal == Goal::stopped;
+    result.kind = wanted_off ? Kind::reached : Kind::failed;
+    result.state = "inactive";
+    result.text = "somebody has destroyed it meanwhile";
+    return result;
+  }
+  if (goal == Goal::gone || unit->destroyed) {
+    if (goal == Goal::launched || goal == Goal::loaded) return judge(nullptr, goal);
+    Judgement result = judge_off(*unit, true);
+    if (goal == Goal::gone && result.kind == Kind::reached) {
+      result.kind = Kind::waiting;  // its last traces go with the machines' word
+      result.text = "its machines have yet to confirm that they have let go of it";
+    }
+    return result;
+  }
+  const std::string_view wanted = goal == Goal::launched   ? "launched"
+                                  : goal == Goal::inactive ? "inactive"
+                                                           : "loaded";
+  if (unit->desired_state != wanted) {
+    Judgement result;
+    result.kind = Kind::failed;
+    result.text =
+        fmt::format("somebody has changed its desired state to {} meanwhile", unit->desired_state);
+    return result;
+  }
+  switch (goal) {
+    case Goal::launched:
+      return unit->global ? judge_global(*unit, goal) : judge_launched(*unit);
+    case Goal::loaded:
+      return unit->global ? judge_global(*unit, goal) : judge_loaded(*unit);
+    case Goal::stopped:
+      return judge_stopped(*unit);
+    default:
+      return judge_off(*unit, true);
+  }
+}
+
+Status wait_for(Context& context, const std::vector<std::string>& names, Goal goal) {
+  return Waiter(context, names, goal).run();
+}
+
+}  // namespace fleet::ctl

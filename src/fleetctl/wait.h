@@ -1,0 +1,40 @@
+// Waiting for units to get where they were told to go (behaviour document 6.3), by long polls.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "fleetctl/command.h"
+
+namespace fleet::ctl {
+
+enum class Goal {
+  launched,  // systemd has started it, or it has already finished well
+  loaded,    // on a machine, not started
+  stopped,   // not running anywhere
+  inactive,  // on no machine
+  gone,      // destroyed, and on no machine
+};
+
+// How far a unit is from a goal.
+struct Judgement {
+  enum class Kind { waiting, reached, failed } kind = Kind::waiting;
+  // The state is there that 1.0 reports, though systemd may still be at work.
+  bool in_state = false;
+  std::string machine;  // where, if on one
+  std::string state;    // what to report: launched, loaded, inactive
+  std::string text;     // waiting: for what; failed: why
+  // It is complete as far as one can see, but more machines may follow (global units).
+  bool may_grow = false;
+};
+
+// Pure. `unit` is null if the cluster does not know it.
+Judgement judge(const UnitStatusEntity* unit, Goal goal);
+
+// Waits until all of `names` reach `goal`, as the flag --block-attempts limits it. Prints 1.0's
+// line on stdout for each unit that does, if it is not global; on stderr, when it takes longer than
+// a second, what it waits for. The first failure ends it. Returns whether all did; if not, the
+// error is what 1.0 says after `Error waiting for units: `.
+Status wait_for(Context& context, const std::vector<std::string>& names, Goal goal);
+
+}  // namespace fleet::ctl
