@@ -37,7 +37,7 @@ def test_bad_unit_names(unchanged, name):
 
 
 @pytest.mark.parametrize("body", [b"", b"not json", b"{", b'{"options": 1}', b'"text"', b"[1]", b'{"options": [null]}',
-                                  b'{"options": [{"section": "Service", "name": 5}]}', b'{"desiredState": "launched", \xff}'])
+                                  b'{"options": [{"section": "Service", "name": 5}]}', b'{"desiredState": "launched", \xff}'], ids=str)
 def test_bodies_that_are_no_unit(unchanged, body):
     assert refused(unchanged.api("PUT", "/units/new.service", body))
 
@@ -63,7 +63,9 @@ def test_a_body_of_three_megabytes(unchanged):
         pass
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"options": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"])
+# Named, because pytest puts a test's name into the environment, where such bodies are too long.
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"options": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"],
+                         ids=["open", "closed"])
 def test_a_hundred_thousand_nested_brackets(unchanged, body):
     refused(unchanged.api("PUT", "/units/new.service", body))
 
@@ -72,7 +74,7 @@ def test_a_hundred_thousand_nested_brackets(unchanged, body):
     {"section": "Service", "name": "Exec\nStart", "value": "/bin/true"},
     {"section": "Service", "name": "ExecStart", "value": "/bin/echo " + "x" * 3000},
     {"section": "Serv]ice", "name": "ExecStart", "value": "/bin/true"},
-])
+], ids=["name", "long-line", "section"])
 def test_options_that_do_not_make_a_unit_file(unchanged, option):
     assert refused(unchanged.api("PUT", "/units/new.service", {"desiredState": "launched", "options": [option]}))
 
