@@ -21,7 +21,7 @@ namespace fleet {
 // the API does not use.
 struct ApiRequest {
   std::string method;
-  std::string target;  // path and query, percent-encoded
+  std::string target;                      // path and query, percent-encoded
   std::vector<std::string> content_types;  // one for each Content-Type header
   std::string body;
   std::string requester;  // who asks, e.g. "unix uid 0" or an address: for roles and audit later
