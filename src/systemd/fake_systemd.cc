@@ -154,7 +154,10 @@ UnitStatus FakeSystemd::status(const std::string& name) const {
   status.active_state = "inactive";
   status.sub_state = "dead";
   const auto file = files_.find(name);
-  if (const auto unit = units_.find(name); unit != units_.end()) {
+  if (split_unit_name(name).is_template()) {
+    status.load_state = "error";
+    status.load_error = "Unit name " + name + " is missing the instance name.";
+  } else if (const auto unit = units_.find(name); unit != units_.end()) {
     status.load_state = unit->second.load_state;
     status.active_state = unit->second.active_state;
     status.sub_state = unit->second.sub_state;
@@ -208,7 +211,7 @@ FakeSystemd::ClientId FakeSystemd::attach(Client client) {
 
 Result<FakeSystemd::JobId> FakeSystemd::enqueue(const std::string& name, Verb verb) {
   if (split_unit_name(name).is_template()) {
-    return fail(ErrorCode::failed, "Unit name " + name + " is missing the instance name.");
+    return fail(ErrorCode::failed, status(name).load_error);
   }
   const bool known = units_.contains(name);
   Unit& unit = units_[name];

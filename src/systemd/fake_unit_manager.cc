@@ -134,6 +134,8 @@ void FakeUnitManager::run_job(FakeCall::Verb verb, std::string_view operation, s
   auto act = [this, verb, name, done] {
     // Who waits for the job that this call may cancel has to know what did it.
     last_verb_.insert_or_assign(name, verb);
+    const bool runs_never = split_unit_name(name).is_template();
+    if (verb == FakeCall::Verb::stop && runs_never) return done({});
     const Result<FakeSystemd::JobId> job = systemd_.enqueue(name, verb);
     if (!job) {
       done(std::unexpected(job.error()));
@@ -167,7 +169,7 @@ void FakeUnitManager::on_job_removed(FakeSystemd::JobId id, const std::string& n
 void FakeUnitManager::query(std::string name, Callback<UnitStatus> done) {
   auto act = [this, name, done] {
     if (split_unit_name(name).is_template()) {
-      done(fail(ErrorCode::failed, "Unit name " + name + " is missing the instance name."));
+      done(fail(ErrorCode::failed, systemd_.status(name).load_error));
     } else {
       done(systemd_.status(name));
     }

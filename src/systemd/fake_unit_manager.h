@@ -35,8 +35,8 @@ struct FakeScript {
   bool bad_setting = false;    // its file cannot be loaded
   bool oneshot = false;  // active (exited) or, without remain_after_exit, inactive once started
   bool remain_after_exit = false;
-  std::optional<Duration> exits_after;  // its process ends by itself that long after the start
-  bool exit_fails = false;              // ... with an error
+  std::optional<Duration> exits_after = std::nullopt;  // its process ends so long after the start
+  bool exit_fails = false;                             // ... with an error
 };
 
 // The script that a unit file's text implies: Type=oneshot, RemainAfterExit=, and what it runs:

@@ -27,7 +27,7 @@ class SdbusUnitManager final : public UnitManager {
   struct Options {
     std::string units_directory = "/run/fleet/units/";  // absolute; made if it is not there
     bool user = false;                                  // the user's systemd, not the machine's
-    std::string links_directory;                        // empty: systemd's own, as above
+    std::string links_directory = {};                   // empty: systemd's own, as above
   };
 
   // `loop` must outlive this. Connects in the background.

@@ -6,6 +6,7 @@
 
 #include "systemd/job_result.h"
 #include "systemd/unit_properties.h"
+#include "unit/unit_name.h"
 
 namespace fleet {
 namespace {
@@ -80,8 +81,11 @@ void UnitJobs::on_queued(Request request, const std::string& job_path) {
 }
 
 void UnitJobs::on_refused(Request request, const Error& error) {
-  if (error.code == ErrorCode::not_found && request.verb == Verb::stop) {
-    finish(request, {});  // what systemd does not know does not run
+  // What systemd does not know does not run, nor does a template.
+  const bool runs_never =
+      error.code == ErrorCode::not_found || split_unit_name(request.name).is_template();
+  if (request.verb == Verb::stop && runs_never && error.code != ErrorCode::unavailable) {
+    finish(request, {});
     return;
   }
   const std::string context = std::string(word_of(request.verb)) + " " + request.name;

@@ -5,6 +5,9 @@
 //    thread, never from within the call. After the destructor has begun no callback runs.
 //  - It touches only units whose names it is handed; it has no opinion on what should run.
 //  - A unit's operations are independent of other units': one that hangs or fails holds up nothing.
+//  - A name that check_unit_name refuses is answered with ErrorCode::invalid, and nothing is done.
+//  - Without a connection to systemd a call that needs it ends with ErrorCode::unavailable, and so
+//    do calls that are under way when it breaks: what they did is not known then.
 //
 // The words are systemd's own: org.freedesktop.systemd1(5), systemd.unit(5).
 #pragma once
@@ -50,8 +53,9 @@ class UnitManager {
   virtual void list(Callback<std::vector<LocalUnit>> done) = 0;
 
   // Writes the unit's file (0644, replaced atomically), links it into systemd's run-time search
-  // path, and enables it (run-time) if `enable`. Does not reload systemd and starts nothing.
-  // Fails: failed, denied, with systemd's own words.
+  // path, and enables it (run-time) if `enable`; else it is not enabled. Does not reload systemd
+  // and starts nothing. A file that reads the same already is not touched: it then needs no reload.
+  // The note stays. Fails: failed, denied, with systemd's own words.
   virtual void write(std::string name, std::string text, bool enable, Done done) = 0;
 
   // Takes the unit's file, links and note away and makes systemd forget a failure of it. Does not
@@ -71,11 +75,13 @@ class UnitManager {
   virtual void restart(std::string name, Done done) = 0;
 
   // Asks systemd for the unit's status now, loading its file if need be. A unit without a file has
-  // the load state "not-found". Fails: unavailable (no connection to systemd), failed.
+  // the load state "not-found" (but slices and what else needs none: "loaded"), unless it still
+  // runs. Fails: unavailable (no connection to systemd), failed (a template).
   virtual void query(std::string name, Callback<UnitStatus> done) = 0;
 
-  // From now on the listener is called whenever the status of `name` may have changed, and again
-  // for every observed unit after a lost connection to systemd has come back. Repeating it is
+  // From now on the listener is called whenever the status of `name` may have changed: first soon,
+  // with what it is now, and again for every observed unit after a lost connection to systemd has
+  // come back. A unit that systemd will not describe has the load state "error". Repeating it is
   // harmless.
   virtual void observe(std::string name) = 0;
   virtual void ignore(std::string name) = 0;

@@ -278,7 +278,10 @@ TEST_P(UnitManagerContract, ATemplateCanBeKeptButNotStarted) {
   const auto status = query("fleetct-t@.service");
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code, ErrorCode::failed);
-  // stop() has no opinion to give: there is nothing to stop, however systemd words it.
+  record_reports();
+  manager().observe("fleetct-t@.service");
+  EXPECT_TRUE(reported("fleetct-t@.service", "error inactive dead"));
+  EXPECT_TRUE(stop("fleetct-t@.service"));
   EXPECT_TRUE(remove("fleetct-t@.service"));
 }
 
