@@ -11,6 +11,11 @@ constexpr std::string_view kJson = "application/json";
 // 1.0's words, which people search for.
 constexpr std::string_view kUnavailable = "fleet server unable to communicate with etcd";
 
+// The reason, after 1.0's words unless it begins with them itself.
+std::string without_store(const std::string& reason) {
+  return reason.starts_with(kUnavailable) ? reason : fmt::format("{}: {}", kUnavailable, reason);
+}
+
 }  // namespace
 
 ApiResponse json_answer(std::string body) {
@@ -33,15 +38,15 @@ ApiResponse empty_answer(int status) {
 }
 
 ApiResponse unavailable_answer(const Error& error) {
-  return error_answer(503, fmt::format("{}: {}", kUnavailable, error.message));
+  return error_answer(503, without_store(error.message));
 }
 
 ApiResponse write_error_answer(const Error& error) {
   switch (error.code) {
     case ErrorCode::unavailable:
-      return error_answer(503, fmt::format("{}: {}; the change may or may not have been made, so "
-                                           "look before you repeat it",
-                                           kUnavailable, error.message));
+      return error_answer(503, fmt::format("{}; the change may or may not have been made, so look "
+                                           "before you repeat it",
+                                           without_store(error.message)));
     case ErrorCode::denied:
       return error_answer(
           503, fmt::format("the registry refused the change: {}; nothing changed", error.message));
