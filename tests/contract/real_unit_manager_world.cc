@@ -26,6 +26,7 @@
 #include "poll_loop.h"
 #include "real_machine.h"
 #include "systemd/sdbus_unit_manager.h"
+#include "systemd/service.h"
 #include "unit_manager_contract.h"
 
 extern char** environ;
@@ -77,17 +78,27 @@ int cut_bus_connections() {
   return cut;
 }
 
-void clean_machine() {
+namespace {
+
+// The names of the units that systemd has in memory.
+std::vector<std::string> loaded_units() {
+  std::vector<std::string> names;
   std::istringstream lines(run_command(
       {"systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager", "*fleetct*"}));
-  std::vector<std::string> stop = {"systemctl", "stop", "--"};
-  std::vector<std::string> reset = {"systemctl", "reset-failed", "--"};
   for (std::string line; std::getline(lines, line);) {
-    const std::string name = line.substr(0, line.find(' '));
-    stop.push_back(name);
-    reset.push_back(name);
+    names.push_back(line.substr(0, line.find(' ')));
   }
-  if (stop.size() > 3) {
+  return names;
+}
+
+}  // namespace
+
+void clean_machine() {
+  if (const std::vector<std::string> units = loaded_units(); !units.empty()) {
+    std::vector<std::string> stop = {"systemctl", "stop", "--"};
+    std::vector<std::string> reset = {"systemctl", "reset-failed", "--"};
+    stop.insert(stop.end(), units.begin(), units.end());
+    reset.insert(reset.end(), units.begin(), units.end());
     run_command(stop);
     run_command(reset);
   }
@@ -98,7 +109,8 @@ void clean_machine() {
   fs::remove_all(kBase, ignored);
   fs::remove("/run/fleetct-type", ignored);
   fs::remove("/run/fleetct-type.sock", ignored);
-  run_command({"systemctl", "daemon-reload"});
+  // What another unit still refers to.
+  if (!loaded_units().empty()) run_command({"systemctl", "daemon-reload"});
 }
 
 namespace {
@@ -178,7 +190,34 @@ INSTANTIATE_TEST_SUITE_P(Real, UnitManagerContract, ::testing::Values(make_real_
 }  // namespace
 }  // namespace fleet
 
+namespace {
+
+volatile std::sig_atomic_t terminated = 0;
+
+// The service of real_systemd_test.cc: runs until SIGTERM, then asks systemd what for, and writes
+// the answer to a file.
+int answer_on_sigterm(const std::string& path) {
+  std::signal(SIGTERM, [](int) { terminated = 1; });
+  fleet::PollLoop loop;
+  fleet::notify_ready("waits");
+  while (!loop.run_until([] { return terminated != 0; }, std::chrono::milliseconds(50))) {
+  }
+  std::string answer;
+  fleet::restart_pending(
+      loop, /*user=*/false, std::chrono::seconds(10),
+      [&answer](const fleet::Result<bool>& restart) {
+        answer = !restart ? restart.error().message : *restart ? "restart" : "stop";
+      });
+  loop.run_until([&] { return !answer.empty(); }, std::chrono::seconds(15));
+  std::ofstream(path + ".new") << answer;
+  std::filesystem::rename(path + ".new", path);
+  return 0;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string(argv[1]) == "--answer-on-sigterm") return answer_on_sigterm(argv[2]);
   ::testing::InitGoogleTest(&argc, argv);
   if (geteuid() != 0 || access(fleet::kBusSocket, F_OK) != 0) {
     std::fprintf(stderr,
