@@ -49,8 +49,11 @@ class Fleet:
         return wait_for(f"{', '.join(units)} to run{where}", all_run, seconds, lambda: self.ctl("list-units").stdout)
 
     def wait_machines(self, count, seconds=30):
-        wait_for(f"list-machines to show {count}", lambda: len(self.machines()) == count, seconds,
-                 lambda: self.ctl("list-machines", check=False).stdout)
+        def shown():
+            listed = self.ctl("list-machines", check=False)
+            # A fleetd that cannot reach etcd yet says so instead; that is waited for as well.
+            return listed.returncode == 0 and len(parse_table(listed.stdout)) == count
+        wait_for(f"list-machines to show {count}", shown, seconds, lambda: str(self.ctl("list-machines", check=False)))
 
     # --- the HTTP API -------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ def test_status_names_what_each_machine_lacks(fleet, lab):
     unit = wait_for("a reason", told, 10, lambda: str(fleet.api("GET", "/status?unit=nowhere.service")))
     assert unit["name"] == "nowhere.service"
     assert unit["desiredState"] == "launched"
-    assert {machine["machineID"] for machine in unit["machines"]} == {m.id for m in lab.machines()}
-    assert all("region" in machine["reason"] for machine in unit["machines"]), unit
+    assert {machine["machineID"] for machine in unit["unplaceable"]} == {m.id for m in lab.machines()}
+    assert all("region" in machine["reason"] for machine in unit["unplaceable"]), unit
     printed = fleet.ctl("status", "nowhere.service", check=False)
     assert "region" in printed.stdout + printed.stderr
