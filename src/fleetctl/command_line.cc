@@ -77,7 +77,8 @@ Result<const Command*> resolve_command(const std::string& word) {
   std::vector<std::string_view> similar;
   for (const Command& command : commands()) {
     if (command.name.starts_with(word)) begins.push_back(&command);
-    if (command.name.starts_with(word) || distance(command.name, word) <= 2) {
+    const bool alike = word.size() > 2 && distance(command.name, word) <= 2;
+    if (command.name.starts_with(word) || alike) {
       similar.push_back(command.name);
     }
   }
@@ -96,7 +97,7 @@ class FlagParser {
   explicit FlagParser(CommandLine& line) : line_(line) {
     app_.set_help_flag();
     app_.allow_extras();
-    positionals_ = app_.add_option("args")->expected(-1);
+    app_.add_option("args", line.args);
     for (const FlagSpec& flag : global_flags()) add(flag);
     if (line.command != nullptr) {
       for (const FlagSpec& flag : line.command->flags) add(flag);
@@ -127,7 +128,6 @@ class FlagParser {
         return bad_flag(set.error().message);
       }
     }
-    if (positionals_->count() > 0) line_.args = positionals_->results();
     line_.args.insert(line_.args.end(), words.begin(), words.end());
     return {};
   }
@@ -157,7 +157,6 @@ class FlagParser {
 
   CommandLine& line_;
   CLI::App app_;
-  CLI::Option* positionals_ = nullptr;
   std::vector<std::pair<const FlagSpec*, CLI::Option*>> options_;
 };
 

@@ -214,7 +214,7 @@ class Waiter {
   }
 
   Status look(const StatusEntity& status) {
-    texts_.clear();
+    waiting_.clear();
     std::optional<Error> failure;
     settles_at_.reset();
     std::vector<std::string> still;
@@ -233,7 +233,7 @@ class Waiter {
         failure = std::move(error);
       }
       still.push_back(name);
-      remember_text(name, result, unit);
+      waiting_[name] = {result, unit == nullptr ? std::vector<RefusalEntity>() : unit->unplaceable};
     }
     pending_ = std::move(still);
     if (failure) return std::unexpected(*failure);
@@ -261,26 +261,25 @@ class Waiter {
     return {ErrorCode::failed, fmt::format("{}: {}", text, result.text)};
   }
 
-  void remember_text(const std::string& name, const Judgement& result,
-                     const UnitStatusEntity* unit) {
+  std::string text_of(const std::string& name) {
+    const auto& [result, refusals] = waiting_.at(name);
     std::string text = fmt::format("Waiting for unit {}", name);
     if (!result.machine.empty()) text += " on " + context_.machine(result.machine);
     text += ": " + result.text + "\n";
-    if (unit != nullptr) {
-      for (const RefusalEntity& refusal : unit->unplaceable) {
-        text += fmt::format("  {}: {}\n", context_.machine(refusal.machine_id), refusal.reason);
-      }
+    for (const RefusalEntity& refusal : refusals) {
+      text += fmt::format("  {}: {}\n", context_.machine(refusal.machine_id), refusal.reason);
     }
-    texts_[name] = std::move(text);
+    return text;
   }
 
   // Says of each unit what it waits for, once for as long as that is the same.
   void tell() {
     for (const std::string& name : pending_) {
-      const auto text = texts_.find(name);
-      if (text == texts_.end() || told_[name] == text->second) continue;
-      context_.err << text->second << std::flush;
-      told_[name] = text->second;
+      if (!waiting_.contains(name)) continue;
+      std::string text = text_of(name);
+      if (told_[name] == text) continue;
+      context_.err << text << std::flush;
+      told_[name] = std::move(text);
     }
   }
 
@@ -303,7 +302,7 @@ class Waiter {
   std::optional<Time> settles_at_;
   std::map<std::string, Time> growing_since_;
   std::set<std::string> reported_;
-  std::map<std::string, std::string> texts_;
+  std::map<std::string, std::pair<Judgement, std::vector<RefusalEntity>>> waiting_;
   std::map<std::string, std::string> told_;
 };
 
@@ -350,7 +349,8 @@ Judgement judge(const UnitStatusEntity* unit, Goal goal) {
 }
 
 Status wait_for(Context& context, const std::vector<std::string>& names, Goal goal) {
-  return Waiter(context, names, goal).run();
+  // No names would mean all units to the API.
+  return names.empty() ? Status() : Waiter(context, names, goal).run();
 }
 
 }  // namespace fleet::ctl

@@ -1,6 +1,7 @@
 #include "net/tls.h"
 
 #include <array>
+#include <cstring>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -16,6 +17,7 @@ std::string openssl_error() {
   const unsigned long code = ::ERR_get_error();
   ::ERR_clear_error();
   if (code == 0) return "unknown error";
+  if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
   const char* reason = ::ERR_reason_error_string(code);
   return reason == nullptr ? fmt::format("error {:x}", code) : reason;
 }

@@ -168,9 +168,10 @@ TEST_F(TlsTest, PlainServerIsNotTaken) {
 
 TEST_F(TlsTest, BadFilesAreNamed) {
   const Endpoint endpoint = *Endpoint::parse("https://127.0.0.1:1");
-  EXPECT_THAT(ask(endpoint, {"/nosuch.pem", "", ""}).error().message, HasSubstr("/nosuch.pem"));
+  EXPECT_THAT(ask(endpoint, {"/nosuch.pem", "", ""}).error().message,
+              HasSubstr("/nosuch.pem: No such file"));
   EXPECT_THAT(ask(endpoint, {"", "/nosuch.pem", "/nosuch.key"}).error().message,
-              HasSubstr("/nosuch.pem"));
+              HasSubstr("/nosuch.pem: No such file"));
   EXPECT_THAT(ask(endpoint, {"", client_.cert_file, ""}).error().message, HasSubstr("both files"));
   EXPECT_THAT(ask(endpoint, {"", client_.cert_file, server_.key_file}).error().message,
               HasSubstr(server_.key_file));

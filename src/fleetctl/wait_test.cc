@@ -1,0 +1,285 @@
+// Waiting, on a virtual clock and a fake API that is a script of what it says when.
+#include "fleetctl/wait.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+namespace fleet::ctl {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class FakeClock final : public Clock {
+ public:
+  Time now() const override { return now_; }
+  void sleep(milliseconds duration) override { now_ += duration; }
+
+ private:
+  Time now_{std::chrono::hours(1)};
+};
+
+class FakeApi final : public ApiClient {
+ public:
+  explicit FakeApi(FakeClock& clock) : clock_(clock), start_(clock.now()) {}
+
+  // From `at` on the answer is `status`.
+  void says(milliseconds at, Result<StatusEntity> status) { script_.emplace_back(at, status); }
+
+  Result<std::vector<MachineEntity>> machines() override {
+    return std::vector<MachineEntity>{
+        {.id = "aaaaaaaaaa", .primary_ip = "10.0.0.1", .metadata = {}},
+        {.id = "bbbbbbbbbb", .primary_ip = "10.0.0.2", .metadata = {}}};
+  }
+  Result<std::vector<UnitEntity>> units() override { return {}; }
+  Result<std::vector<UnitStateEntity>> states() override { return {}; }
+  Result<std::optional<UnitEntity>> unit(const std::string&) override { return std::nullopt; }
+  Status put_unit(const UnitEntity&) override { return {}; }
+  Result<bool> destroy_unit(const std::string&) override { return true; }
+
+  Result<StatusEntity> status(const std::vector<std::string>&) override {
+    ++requests;
+    return current().second;
+  }
+  Result<std::optional<StatusEntity>> wait_for_change(const std::vector<std::string>&,
+                                                      std::int64_t after,
+                                                      milliseconds timeout) override {
+    ++requests;
+    const Time end = clock_.now() + std::min<Duration>(timeout, seconds(30));
+    for (const auto& [at, status] : script_) {
+      if (!status || status->revision <= after) {
+        if (!status && start_ + at <= clock_.now() && &status == &current().second) {
+          return std::unexpected(status.error());
+        }
+        continue;
+      }
+      if (start_ + at > end) break;
+      if (start_ + at > clock_.now()) {
+        clock_.sleep(std::chrono::ceil<milliseconds>(start_ + at - clock_.now()));
+      }
+      return std::optional(*status);
+    }
+    clock_.sleep(std::chrono::ceil<milliseconds>(end - clock_.now()));
+    if (timeout > seconds(30)) return std::optional(*current().second);
+    return std::nullopt;
+  }
+
+  int requests = 0;
+
+ private:
+  const std::pair<milliseconds, Result<StatusEntity>>& current() const {
+    const auto* last = &script_.front();
+    for (const auto& entry : script_) {
+      if (start_ + entry.first <= clock_.now()) last = &entry;
+    }
+    return *last;
+  }
+
+  FakeClock& clock_;
+  const Time start_;
+  std::vector<std::pair<milliseconds, Result<StatusEntity>>> script_;
+};
+
+UnitOnMachineEntity on(const std::string& id, const std::string& state, const std::string& current,
+                       const std::string& active) {
+  UnitOnMachineEntity machine;
+  machine.machine_id = id;
+  machine.state = state;
+  machine.current_state = current;
+  machine.systemd_load_state = "loaded";
+  machine.systemd_active_state = active;
+  machine.systemd_sub_state = active == "active" ? "running" : "";
+  machine.hash = "h";
+  return machine;
+}
+
+UnitStatusEntity unit(const std::string& desired, const std::string& current,
+                      std::vector<UnitOnMachineEntity> machines = {}) {
+  UnitStatusEntity entity;
+  entity.name = "a.service";
+  entity.desired_state = desired;
+  entity.current_state = current;
+  entity.hash = "h";
+  if (!machines.empty()) entity.machine_id = machines.front().machine_id;
+  entity.machines = std::move(machines);
+  return entity;
+}
+
+StatusEntity at(std::int64_t revision, std::vector<UnitStatusEntity> units) {
+  return {revision, std::move(units), {}};
+}
+
+class WaitTest : public ::testing::Test {
+ protected:
+  Status wait(Goal goal, long attempts = 0) {
+    static constexpr FlagSpec kAttempts{"block-attempts", 0, FlagType::integer, "0", ""};
+    (void)flags_.set(kAttempts, std::to_string(attempts));
+    const Time start = clock_.now();
+    Status status = wait_for(context_, {"a.service"}, goal);
+    took = std::chrono::duration_cast<milliseconds>(clock_.now() - start);
+    return status;
+  }
+
+  FakeClock clock_;
+  FakeApi api_{clock_};
+  std::ostringstream out_;
+  std::ostringstream err_;
+  Flags flags_;
+  std::vector<std::string> args_;
+  Context context_{api_, clock_, out_, err_, flags_, args_};
+  milliseconds took{};
+};
+
+const std::string kA = "aaaaaaaaaa";
+const std::string kB = "bbbbbbbbbb";
+
+TEST_F(WaitTest, OneRequestForWhatIsThere) {
+  api_.says({}, at(1, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  EXPECT_TRUE(wait(Goal::launched));
+  EXPECT_EQ(out_.str(), "Unit a.service launched on aaaaaaaa.../10.0.0.1\n");
+  EXPECT_EQ(err_.str(), "");
+  EXPECT_EQ(api_.requests, 1);
+  EXPECT_EQ(took, milliseconds(0));
+}
+
+TEST_F(WaitTest, IsSilentForASecondAndThenSaysEachThingOnce) {
+  UnitStatusEntity nowhere = unit("launched", "inactive");
+  nowhere.reason = "no machine can take it";
+  nowhere.unplaceable = {{kA, "conflicts with b.service"}, {kB, "lacks disk=ssd"}};
+  api_.says({}, at(1, {nowhere}));
+  api_.says(seconds(40), at(2, {nowhere}));
+  api_.says(seconds(100),
+            at(3, {unit("launched", "inactive", {on(kB, "launched", "loaded", "activating")})}));
+  api_.says(seconds(101),
+            at(4, {unit("launched", "launched", {on(kB, "launched", "launched", "active")})}));
+  EXPECT_TRUE(wait(Goal::launched));
+  EXPECT_EQ(err_.str(),
+            "Waiting for unit a.service: no machine can take it\n"
+            "  aaaaaaaa.../10.0.0.1: conflicts with b.service\n"
+            "  bbbbbbbb.../10.0.0.2: lacks disk=ssd\n"
+            "Waiting for unit a.service on bbbbbbbb.../10.0.0.2: systemd says activating\n");
+  EXPECT_EQ(out_.str(), "Unit a.service launched on bbbbbbbb.../10.0.0.2\n");
+  EXPECT_EQ(took, seconds(101));
+  EXPECT_LE(api_.requests, 10);  // no polling: long polls that end by themselves, and changes
+}
+
+TEST_F(WaitTest, QuickWaitsSayNothing) {
+  api_.says({}, at(1, {unit("launched", "inactive")}));
+  api_.says(milliseconds(900),
+            at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  EXPECT_TRUE(wait(Goal::launched));
+  EXPECT_EQ(err_.str(), "");
+  EXPECT_EQ(took, milliseconds(900));
+}
+
+TEST_F(WaitTest, AttemptsBoundIt) {
+  UnitStatusEntity nowhere = unit("launched", "inactive");
+  nowhere.reason = "no machine can take it";
+  api_.says({}, at(1, {nowhere}));
+  const Status done = wait(Goal::launched, 3);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().message, "timed out waiting for unit a.service to report state launched");
+  EXPECT_EQ(took, seconds(6));
+  EXPECT_EQ(err_.str(), "Waiting for unit a.service: no machine can take it\n");
+}
+
+TEST_F(WaitTest, TheLaunchedLineComesBeforeAFailure) {
+  UnitOnMachineEntity failed = on(kA, "launched", "launched", "failed");
+  failed.problem = "main process exited with status 1";
+  api_.says({},
+            at(1, {unit("launched", "launched", {on(kA, "launched", "launched", "activating")})}));
+  api_.says(milliseconds(100), at(2, {unit("launched", "launched", {failed})}));
+  const Status done = wait(Goal::launched);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(out_.str(), "Unit a.service launched on aaaaaaaa.../10.0.0.1\n");
+  EXPECT_EQ(done.error().message,
+            "unit a.service failed on aaaaaaaa.../10.0.0.1: main process exited with status 1");
+}
+
+TEST_F(WaitTest, AShortSilenceOfTheApiIsBorne) {
+  api_.says({}, fail(ErrorCode::unavailable, "gone"));
+  api_.says(seconds(15),
+            at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  EXPECT_TRUE(wait(Goal::launched));
+}
+
+TEST_F(WaitTest, ALongOneIsNot) {
+  api_.says({}, fail(ErrorCode::unavailable, "gone"));
+  const Status done = wait(Goal::launched);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().message, "gone");
+  EXPECT_EQ(took, seconds(20));
+}
+
+TEST_F(WaitTest, OtherErrorsEndItAtOnce) {
+  api_.says({}, fail(ErrorCode::failed, "broken"));
+  EXPECT_EQ(wait(Goal::launched).error().message, "broken");
+  EXPECT_EQ(took, milliseconds(0));
+}
+
+TEST_F(WaitTest, AGlobalUnitIsDoneWhenAllItsMachinesAre) {
+  UnitStatusEntity global = unit("launched", "launched");
+  global.global = true;
+  global.machines = {on(kA, "launched", "launched", "active"), on(kB, "launched", "loaded", "")};
+  api_.says({}, at(1, {global}));
+  global.machines[1] = on(kB, "launched", "launched", "active");
+  api_.says(milliseconds(500), at(2, {global}));
+  EXPECT_TRUE(wait(Goal::launched));
+  EXPECT_EQ(took, milliseconds(500));
+  EXPECT_EQ(out_.str(), "");
+}
+
+TEST_F(WaitTest, AGlobalUnitThatNoMachineTakesIsWaitedForOnlyAMoment) {
+  UnitStatusEntity global = unit("launched", "inactive");
+  global.global = true;
+  api_.says({}, at(1, {global}));
+  EXPECT_TRUE(wait(Goal::launched));
+  EXPECT_EQ(took, seconds(2));
+  EXPECT_EQ(err_.str(), "Waiting for unit a.service: no machine has been chosen yet\n");
+}
+
+TEST(Judge, Launched) {
+  using enum Judgement::Kind;
+  const auto kind = [](const UnitStatusEntity& entity) {
+    return judge(&entity, Goal::launched).kind;
+  };
+  EXPECT_EQ(kind(unit("launched", "inactive")), waiting);
+  EXPECT_EQ(kind(unit("launched", "launched", {on(kA, "launched", "launched", "inactive")})),
+            reached);  // a oneshot
+  EXPECT_EQ(kind(unit("launched", "loaded", {on(kA, "launched", "loaded", "failed")})),
+            waiting);  // failed before it was asked to start
+  EXPECT_EQ(kind(unit("loaded", "loaded", {on(kA, "loaded", "loaded", "inactive")})), failed);
+  UnitStatusEntity old = unit("launched", "inactive", {on(kA, "launched", "launched", "failed")});
+  old.machines[0].hash = "former";
+  EXPECT_EQ(kind(old), waiting);
+  UnitStatusEntity refused = unit("launched", "loaded", {on(kA, "launched", "loaded", "inactive")});
+  refused.machines[0].problem = "start failed: no such file";
+  EXPECT_EQ(kind(refused), failed);
+  refused.machines[0].problem = "reload failed: the bus is gone";  // tried again
+  EXPECT_EQ(kind(refused), waiting);
+  EXPECT_EQ(judge(nullptr, Goal::launched).kind, failed);
+}
+
+TEST(Judge, StoppedInactiveAndGone) {
+  using enum Judgement::Kind;
+  UnitStatusEntity entity = unit("loaded", "inactive");
+  EXPECT_EQ(judge(&entity, Goal::stopped).kind, reached);
+  entity = unit("loaded", "launched", {on(kA, "launched", "launched", "active")});
+  EXPECT_EQ(judge(&entity, Goal::stopped).kind, waiting);
+  entity = unit("loaded", "loaded", {on(kA, "loaded", "loaded", "inactive")});
+  EXPECT_EQ(judge(&entity, Goal::stopped).kind, reached);
+  entity = unit("inactive", "inactive", {on(kA, "inactive", "launched", "deactivating")});
+  entity.machine_id.clear();
+  EXPECT_EQ(judge(&entity, Goal::inactive).kind, waiting);
+  entity.machines[0] = on(kA, "inactive", "", "");
+  EXPECT_EQ(judge(&entity, Goal::inactive).kind, reached);
+  entity.destroyed = true;
+  EXPECT_EQ(judge(&entity, Goal::gone).kind, waiting);
+  EXPECT_EQ(judge(nullptr, Goal::gone).kind, reached);
+  EXPECT_EQ(judge(nullptr, Goal::stopped).kind, reached);
+}
+
+}  // namespace
+}  // namespace fleet::ctl
