@@ -133,7 +133,9 @@ class Lab:
         if not (bin_dir / "fleetd").exists():
             self.say(f"no fleetd in {bin_dir}: the machines come up without fleet")
         self.say(f"lab {self.name}: bridge {self.bridge}, etcd {self.etcd_url}, registry {self.registry_address}")
-        ip("link", "add", self.bridge, "type", "bridge")
+        # With an address of its own a bridge keeps it; else it would take one of its ports' and change it when that
+        # machine goes, and the others would talk to nobody until they notice.
+        ip("link", "add", self.bridge, "address", f"02:f1:ee:70:00:{self.number:02x}", "type", "bridge")
         ip("address", "add", f"{self.gateway}/16", "dev", self.bridge)
         ip("link", "set", self.bridge, "up")
         self.etcd_start()
