@@ -92,7 +92,8 @@ def test_a_sidekick_moves_with_its_unit(fleet, lab):
 def test_a_machine_cut_off_keeps_its_units_and_ceases_what_was_moved_when_it_returns(fleet, lab):
     places = spread(fleet, 3)
     start(fleet, "global.service", sleeper("Global=true"))
-    wait_for("the global unit to run everywhere", lambda: len(fleet.places("global.service")) == 3, 20)
+    wait_for("the global unit to run everywhere",
+             lambda: list(fleet.places("global.service").values()) == ["active/running"] * 3, 20)
     victim = victim_of(places)
     mine = [unit for unit, k in places.items() if k == victim]
     kept = main_pid(lab, victim, "global.service")
