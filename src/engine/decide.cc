@@ -1,5 +1,7 @@
 #include "engine/decide.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "unit/unit_name.h"
@@ -51,10 +53,16 @@ class Decider {
     return known != nullptr && known->presence.value && known->presence->leaving;
   }
 
-  std::optional<std::string> refusal_of(const std::string& machine) const {
+  std::optional<std::string> refusal_of(const std::string& machine,
+                                        Stay stay = Stay::arriving) const {
     const Machine* known = registry_.machine(machine);
     if (known == nullptr) return "is not there";
-    return refusal(name_, unit_.unit->requirements, machine, *known, placement_.on(machine));
+    return refusal(name_, unit_.unit->requirements, machine, *known, placement_.on(machine), stay);
+  }
+
+  std::string unreadable_machine(const std::string& machine) const {
+    const Machine* known = registry_.machine(machine);
+    return known == nullptr ? std::string() : unreadable(*known);
   }
 
   // A machine reports the unit as loaded, by its own lease.
@@ -132,8 +140,8 @@ class Decider {
     for (const auto& [machine, record] : unit_.schedule) {
       if (record->state == UnitState::inactive) continue;
       // A machine that is away keeps its global units: it may come back with them running.
-      if (is_leaving(machine)) continue;
-      const auto why_not = is_present(machine) ? refusal_of(machine) : std::nullopt;
+      if (is_leaving(machine) || !unreadable_machine(machine).empty()) continue;
+      const auto why_not = is_present(machine) ? refusal_of(machine, Stay::staying) : std::nullopt;
       if (why_not) {
         withdraw(machine, "the machine " + *why_not);
       } else {
@@ -157,37 +165,54 @@ class Decider {
     return std::move(verdict_);
   }
 
-  Verdict settle_single() {
+  // The machine that keeps the unit if several have it, which cannot come about through fleet.
+  std::string assigned_machine() const {
     std::string assigned;
     for (const auto& [machine, record] : unit_.schedule) {
       if (record->state == UnitState::inactive) continue;
-      if (assigned.empty()) {
-        assigned = machine;
-      } else {
-        // Cannot come about through fleet; one machine at a time is the rule all the same.
-        withdraw(machine, fmt::format("it is assigned to {} too", assigned));
+      if (assigned.empty() || (!is_present(assigned) && is_present(machine))) assigned = machine;
+    }
+    return assigned;
+  }
+
+  Verdict settle_single() {
+    const std::string assigned = assigned_machine();
+    if (assigned.empty()) return place({});
+    // One machine at a time is the rule.
+    const std::string why = fmt::format("it is assigned to {}", assigned);
+    for (const auto& [machine, record] : unit_.schedule) {
+      if (record->state != UnitState::inactive && machine != assigned) withdraw(machine, why);
+    }
+    if (is_present(assigned)) {
+      for (const auto& [machine, state] : unit_.states) {
+        if (!unit_.schedule.contains(machine) && reports_unit(machine)) withdraw(machine, why);
       }
     }
-    if (!assigned.empty()) return settle_assigned(assigned);
-    return place({});
+    return settle_assigned(assigned);
   }
 
   Verdict settle_assigned(const std::string& machine) {
     if (!is_present(machine)) {
       if (context_.dead.contains(machine)) return place(machine);
-      if (context_.held == Held::brake) {
-        return wait(fmt::format(
-            "its machine {} is away together with so many others that it looks like an outage: "
-            "nothing is moved until some return (engine_mass_loss_percent)",
-            machine));
-      }
-      return wait(fmt::format("its machine {} is away; it is moved if the machine does not return",
-                              machine));
+      return wait(
+          context_.held == Held::brake
+              ? fmt::format(
+                    "its machine {} is away together with so many others that it looks like an "
+                    "outage: nothing is moved until some return (engine_mass_loss_percent)",
+                    machine)
+              : fmt::format("its machine {} is away; it is moved if the machine does not return",
+                            machine));
     }
     if (is_leaving(machine)) {
       return wait(fmt::format("its machine {} is being stopped and hands it over", machine));
     }
-    if (const auto why_not = refusal_of(machine)) {
+    if (std::string why = unreadable_machine(machine); !why.empty()) {
+      return wait(
+          fmt::format("left as it is on machine {}, because a record of that cannot be "
+                      "read: {}",
+                      machine, why));
+    }
+    if (const auto why_not = refusal_of(machine, Stay::staying)) {
       withdraw(machine, "the machine " + *why_not);
       return wait(
           fmt::format("machine {} {}; it moves once it has stopped there", machine, *why_not));
@@ -203,7 +228,10 @@ class Decider {
     // it is only cut off, and takes it up again when it returns.
     if (!choice) return wait(placed_nowhere(lost));
     if (choice->waits_for_stop) {
-      return wait(fmt::format("it moves once machine {} has stopped it", choice->machine));
+      return wait(
+          is_present(choice->machine)
+              ? fmt::format("it moves once machine {} has stopped it", choice->machine)
+              : fmt::format("machine {} is away and may not have stopped it yet", choice->machine));
     }
     if (!lost.empty()) {
       withdraw(lost, fmt::format("the machine was lost; it moves to {}", choice->machine));
@@ -224,7 +252,7 @@ class Decider {
     // A machine that still has the unit comes first: it keeps it if it may, else the unit waits
     // until that machine has let go of it.
     for (const auto& [machine, record] : unit_.schedule) {
-      if (record->state != UnitState::inactive || !is_present(machine)) continue;
+      if (record->state != UnitState::inactive || context_.dead.contains(machine)) continue;
       if (refusal_of(machine)) return Choice{machine, {}, /*waits_for_stop=*/true};
       return Choice{machine, "it is still there", false};
     }
@@ -245,7 +273,7 @@ class Decider {
 
   std::string placed_nowhere(const std::string& lost) const {
     const std::string before =
-        lost.empty() ? std::string() : fmt::format("its machine {} was lost and ", lost);
+        lost.empty() ? std::string() : fmt::format("its machine {} is away and ", lost);
     return before + (placement_.open_machines().empty() ? "there is no machine to run it"
                                                         : "no machine may run it");
   }
@@ -277,18 +305,29 @@ MissingMachines missing_machines(const Registry& registry, const std::set<std::s
       continue;
     }
     if (dead.contains(id)) continue;
+    bool assigned = false;
+    bool ordered_away = false;
     for (const auto& name : machine.units) {
       const Unit& unit = *registry.unit(name);
       const auto& record = unit.schedule.at(id);
-      const bool global = unit.unit.value && unit.unit->requirements.global;
-      if (global || !record.value || record->state == UnitState::inactive) continue;
+      if (!record.value || (unit.unit.value && unit.unit->requirements.global)) continue;
+      (record->state == UnitState::inactive ? ordered_away : assigned) = true;
+      if (assigned) break;
+    }
+    if (assigned) {
       missing.machines.insert(id);
-      break;
+    } else if (ordered_away) {
+      missing.emptied.insert(id);
     }
   }
   const std::size_t count = missing.machines.size();
-  missing.outage = count >= 2 && percent < 100 &&
-                   count * 100 > (count + present) * static_cast<std::size_t>(percent);
+  const auto is_outage = [&](std::size_t absent) {
+    return absent >= 2 && percent < 100 &&
+           absent * 100 > (count + present) * static_cast<std::size_t>(percent);
+  };
+  missing.outage = is_outage(count);
+  // The machine that decides is there itself.
+  missing.outage_possible = is_outage(count + present - std::min<std::size_t>(present, 1));
   return missing;
 }
 

@@ -17,9 +17,11 @@ enum class Held {
 };
 
 struct DecideContext {
-  Revision term = 0;           // of the leader who decides
-  std::set<std::string> dead;  // absent machines that are taken for lost: their units move
-  Held held = Held::grace;     // for the units of other absent machines
+  Revision term = 0;  // of the leader who decides
+  // Absent machines that are taken for lost: their units move, and what they have been ordered to
+  // let go of counts as let go of.
+  std::set<std::string> dead;
+  Held held = Held::grace;  // for the units of other absent machines
 };
 
 // One record to be written. With `forget_target` instead: the tombstone of a destroyed unit has
@@ -47,17 +49,21 @@ inline bool operator==(const Decision& a, const Decision& b) {
 //  - What cannot be read, or has vanished without a tombstone, is left as it is.
 //  - A unit stays where it is as long as it may run there.
 //  - It is placed only when no machine that is there still has it: one machine at a time.
-//  - A unit that a machine reports running without a record is adopted there if it may run there.
+//  - A unit that a machine reports running without a record is adopted there if it may run there
+//    and is assigned nowhere; else that machine is ordered to let go of it.
 //  - Else the least loaded machine that may run it, then the lowest ID.
 Verdict decide(const Registry& registry, const Placement& placement, const std::string& name,
                const DecideContext& context);
 
-// Machines that are missing while non-global units are assigned to them, without those that are
-// known to be `dead`; and whether that many missing at once make it an outage: at least two, and
-// more than `percent` of all machines that are there or missing. (100 or more: never.)
+// The absent machines that matter, without those that are known to be `dead`.
 struct MissingMachines {
-  std::set<std::string> machines;
+  std::set<std::string> machines;  // non-global units are assigned to them
+  std::set<std::string> emptied;   // others, that have not let go yet of all that was ordered away
+  // Whether so many of `machines` missing at once make it an outage: at least two, and more than
+  // `percent` of all machines that are there or missing. (100 or more: never.)
   bool outage = false;
+  // Whether it could become one if more machines vanish.
+  bool outage_possible = false;
 };
 MissingMachines missing_machines(const Registry& registry, const std::set<std::string>& dead,
                                  int percent);

@@ -19,11 +19,13 @@ std::vector<ElectionEffect> Election::step(const ElectionEvent& event, Time now)
   } else if (const auto* seen = std::get_if<LeaderSeen>(&event)) {
     leader_ = seen->leader;
     leader_known_ = true;
+    seen_since_asked_ = true;
+    not_before_.reset();
   } else if (const auto* answered = std::get_if<Answered>(&event)) {
     asking_ = false;
-    // Won or lost, the key's own watch tells; after an error its state is unknown and the next
-    // attempt finds out.
-    if (!answered->result) not_before_ = now + kRetryAfter;
+    // Won or lost, the key's own watch tells, and until it does there is no use in asking again at
+    // once. After an error the key's state is unknown and the next attempt finds out.
+    if (!answered->result || !seen_since_asked_) not_before_ = now + kRetryAfter;
   }
   const bool mine = leader_ && leader_->lease == lease_ && lease_ != 0;
   if (term_ != 0 && (!mine || leader_->create_revision != term_)) {
@@ -63,6 +65,7 @@ void Election::campaign_if_vacant() {
     return;
   }
   asking_ = true;
+  seen_since_asked_ = false;
   effects_.emplace_back(election_effect::Commit{std::move(transaction)});
 }
 

@@ -69,6 +69,7 @@ class Election {
   bool leader_known_ = false;  // LeaderSeen has come at least once
   std::optional<KeyValue> leader_;
   bool asking_ = false;
+  bool seen_since_asked_ = false;  // the leader key has been heard of since
   std::optional<Time> not_before_;
   std::vector<ElectionEffect> effects_;
 };

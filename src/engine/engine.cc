@@ -39,6 +39,8 @@ void Engine::handle(const LeadershipGained& event, const Registry& registry, Tim
   context_.term = event.term;
   grace_until_ = now + options_.grace;
   in_contact_ = true;
+  missed_since_.clear();
+  judge_at_.reset();
   log(LogLevel::info, fmt::format("this machine's engine leads (term {})", event.term));
   rebuild(registry);
 }
@@ -98,7 +100,12 @@ void Engine::handle(const Committed& event, const Registry& registry, Time now) 
     }
     log(LogLevel::error, "the store refuses a decision: " + error.message);
     for (const auto& name : sent.units) waiting_[name] = "the store refuses: " + error.message;
-    for (const auto& name : sent.units) unsettled_.erase(name);
+    // What was decided holds no place any more. It is not decided anew before something changes:
+    // the store would refuse it again.
+    for (const auto& name : sent.units) {
+      unsettled_.erase(name);
+      refresh_unit(registry, name);
+    }
     in_flight_.erase(found);
     return;
   }
@@ -136,19 +143,49 @@ void Engine::refresh_machine(const Registry& registry, const std::string& id) {
   placement_.set_open(id, machine != nullptr && is_open(*machine));
 }
 
+// The occupant that a unit makes where it is. Of a unit that has been destroyed the conflicts are
+// remembered for as long as it is still there.
+Occupant Engine::occupant_now(const Unit* unit, const std::string& name, const std::string& machine,
+                              bool assigned) const {
+  Occupant occupant;
+  occupant.assigned = assigned;
+  if (unit != nullptr && unit->unit.value) {
+    occupant.conflicts = unit->unit->requirements.conflicts;
+  } else {
+    const auto& there = placement_.on(machine).occupants();
+    if (const auto found = there.find(name); found != there.end()) {
+      occupant.conflicts = found->second.conflicts;
+    }
+  }
+  return occupant;
+}
+
 void Engine::refresh_unit(const Registry& registry, const std::string& name) {
   const Unit* unit = registry.unit(name);
   std::set<std::string> now_on;
+  std::vector<std::vector<std::string>> given_up;  // conflicts
+  const auto had = [&](const std::string& machine) -> const Occupant* {
+    const auto& there = placement_.on(machine).occupants();
+    const auto found = there.find(name);
+    return found == there.end() ? nullptr : &found->second;
+  };
   if (unit != nullptr) {
     for (const auto& [machine, record] : unit->schedule) {
-      placement_.put(machine, name, occupant_of(*unit, record));
+      Occupant occupant = occupant_now(unit, name, machine, occupant_of(*unit, record).assigned);
+      const Occupant* before = had(machine);
+      if (before != nullptr && before->conflicts != occupant.conflicts) {
+        given_up.push_back(before->conflicts);
+      }
+      placement_.put(machine, name, std::move(occupant));
       now_on.insert(machine);
     }
   }
   const auto before = machines_of_.find(name);
   if (before != machines_of_.end()) {
     for (const auto& machine : before->second) {
-      if (!now_on.contains(machine)) placement_.erase(machine, name);
+      if (now_on.contains(machine)) continue;
+      if (const Occupant* gone = had(machine)) given_up.push_back(gone->conflicts);
+      placement_.erase(machine, name);
     }
   }
   if (now_on.empty()) {
@@ -156,10 +193,16 @@ void Engine::refresh_unit(const Registry& registry, const std::string& name) {
   } else {
     machines_of_[name] = std::move(now_on);
   }
+  for (const auto& conflicts : given_up) room_was_made(registry, name, conflicts);
 }
 
 void Engine::index_followers(const Registry& registry, const std::string& name) {
-  for (const auto& leader : follows_[name]) followers_[leader].erase(name);
+  for (const auto& leader : follows_[name]) {
+    const auto found = followers_.find(leader);
+    if (found == followers_.end()) continue;
+    found->second.erase(name);
+    if (found->second.empty()) followers_.erase(found);
+  }
   const Unit* unit = registry.unit(name);
   const bool known = unit != nullptr && unit->unit.value;
   follows_[name] = known ? unit->unit->requirements.machine_of : std::vector<std::string>{};
@@ -179,14 +222,7 @@ void Engine::unit_changed(const Registry& registry, const std::string& name) {
     dirty_.insert(found->second.begin(), found->second.end());
   }
   if (registry.unit(name) == nullptr) waiting_.erase(name);
-  if (unsettled_.contains(name)) return;
-  const auto before = machines_of_[name];
-  refresh_unit(registry, name);
-  const auto after = machines_of_.find(name);
-  const bool left_one = std::ranges::any_of(before, [&](const auto& machine) {
-    return after == machines_of_.end() || !after->second.contains(machine);
-  });
-  if (left_one) look_again_at_waiting();
+  if (!unsettled_.contains(name)) refresh_unit(registry, name);
 }
 
 void Engine::machine_changed(const Registry& registry, const std::string& id) {
@@ -199,6 +235,20 @@ void Engine::machine_changed(const Registry& registry, const std::string& id) {
 
 void Engine::look_again_at_waiting() {
   for (const auto& [name, reason] : waiting_) dirty_.insert(name);
+}
+
+// Whom it was in the way of: units without a place, and global units, which may want one more.
+void Engine::room_was_made(const Registry& registry, const std::string& name,
+                           const std::vector<std::string>& conflicts) {
+  const auto look_again = [&](const std::string& other) {
+    const Unit* unit = registry.unit(other);
+    if (other == name || unit == nullptr || !unit->unit.value) return;
+    if (in_conflict(name, conflicts, other, unit->unit->requirements.conflicts)) {
+      dirty_.insert(other);
+    }
+  };
+  for (const auto& [other, reason] : waiting_) look_again(other);
+  for (const auto& other : globals_) look_again(other);
 }
 
 void Engine::release_settled(const Registry& registry) {
@@ -222,23 +272,46 @@ void Engine::judge_absent_machines(const Registry& registry, Time now) {
   });
   const MissingMachines missing =
       missing_machines(registry, context_.dead, options_.mass_loss_percent);
-  const bool grace = !in_contact_ || now < grace_until_;
+  std::erase_if(missed_since_, [&](const auto& it) {
+    return !missing.machines.contains(it.first) && !missing.emptied.contains(it.first);
+  });
+  for (const auto& id : missing.machines) missed_since_.try_emplace(id, now);
+  for (const auto& id : missing.emptied) missed_since_.try_emplace(id, now);
+
   const Held held_before = context_.held;
-  context_.held = grace || !missing.outage ? Held::grace : Held::brake;
-  if (!grace && !missing.outage) {
-    for (const auto& id : missing.machines) {
-      log(LogLevel::warning, "the machine is lost: its units move", {}, id);
-      context_.dead.insert(id);
-    }
-  }
-  if (context_.held != held_before && context_.held == Held::brake) {
+  const bool seen = in_contact_ && now >= grace_until_;
+  context_.held = seen && missing.outage ? Held::brake : Held::grace;
+  if (context_.held == Held::brake && held_before != Held::brake) {
     log(LogLevel::error,
         fmt::format("{} machines are missing at once: this looks like an outage, so nothing is "
                     "moved until some return (engine_mass_loss_percent = {})",
                     missing.machines.size(), options_.mass_loss_percent));
   }
+  // Those that are still missing get the time to return that the others had.
+  if (seen && held_before == Held::brake && !missing.outage) grace_until_ = now + options_.grace;
+
+  judge_at_.reset();
+  if (in_contact_ && now >= grace_until_ && !missing.outage) call_dead(missing, now);
   for (const auto& id : missing.machines) {
     for (const auto& [name, occupant] : placement_.on(id).occupants()) dirty_.insert(name);
+  }
+}
+
+void Engine::call_dead(const MissingMachines& missing, Time now) {
+  const Duration patience = missing.outage_possible ? options_.grace / 3 : Duration::zero();
+  for (auto it = missed_since_.begin(); it != missed_since_.end();) {
+    const auto& [id, since] = *it;
+    if (const Time when = since + patience; when > now) {
+      judge_at_ = judge_at_ ? std::min(*judge_at_, when) : when;
+      ++it;
+      continue;
+    }
+    if (missing.machines.contains(id)) {
+      log(LogLevel::warning, "the machine is lost: its units move", {}, id);
+    }
+    for (const auto& [name, occupant] : placement_.on(id).occupants()) dirty_.insert(name);
+    context_.dead.insert(id);
+    it = missed_since_.erase(it);
   }
 }
 
@@ -277,12 +350,9 @@ void Engine::decide_dirty(const Registry& registry) {
 
 void Engine::apply_to_placement(const Registry& registry, const Decision& decision) {
   if (decision.forget_target) return;
-  Occupant occupant;
-  occupant.assigned = decision.record.state != UnitState::inactive;
-  if (const Unit* unit = registry.unit(decision.unit); unit != nullptr && unit->unit.value) {
-    occupant.conflicts = unit->unit->requirements.conflicts;
-  }
-  placement_.put(decision.machine, decision.unit, std::move(occupant));
+  placement_.put(decision.machine, decision.unit,
+                 occupant_now(registry.unit(decision.unit), decision.unit, decision.machine,
+                              decision.record.state != UnitState::inactive));
   machines_of_[decision.unit].insert(decision.machine);
 }
 
@@ -319,6 +389,7 @@ void Engine::ask_to_wake(Time now) {
   std::optional<Time> when;
   const auto at = [&when](Time time) { when = when ? std::min(*when, time) : time; };
   if (now < grace_until_) at(grace_until_);
+  if (judge_at_) at(*judge_at_);
   for (const auto& [id, sent] : in_flight_) {
     if (sent.resend_at) at(*sent.resend_at);
   }

@@ -23,8 +23,11 @@
 namespace fleet {
 
 struct EngineOptions {
-  // How long after taking the lead, or after a loss of contact with the store, no absent machine is
-  // called dead: the time in which a live one would have come back (the machines' lease TTL).
+  // How long after taking the lead, after a loss of contact with the store or after an outage no
+  // absent machine is called dead: the time in which a live one would have come back (the machines'
+  // lease TTL). At other times it is called so a third of this after it was missed: leases are
+  // renewed that far apart, so that machines that are cut off at one moment are missed within it,
+  // and only then it shows whether one was lost or many.
   Duration grace = std::chrono::seconds(30);
   // See missing_machines().
   int mass_loss_percent = 50;
@@ -77,7 +80,10 @@ class Engine {
   bool is_leading() const { return context_.term != 0; }
 
   // Settings that can change while it runs; they count from the next step.
-  void set_options(EngineOptions options) { options_ = options; }
+  void set_options(EngineOptions options) {
+    options_ = options;
+    absent_changed_ = true;
+  }
 
  private:
   struct InFlight {
@@ -110,8 +116,14 @@ class Engine {
   void unit_changed(const Registry& registry, const std::string& name);
   void machine_changed(const Registry& registry, const std::string& id);
   void look_again_at_waiting();
+  // `name`, which had these conflicts, has left a machine or no longer has them.
+  void room_was_made(const Registry& registry, const std::string& name,
+                     const std::vector<std::string>& conflicts);
+  Occupant occupant_now(const Unit* unit, const std::string& name, const std::string& machine,
+                        bool assigned) const;
   void release_settled(const Registry& registry);
   void judge_absent_machines(const Registry& registry, Time now);
+  void call_dead(const MissingMachines& missing, Time now);
   void decide_dirty(const Registry& registry);
   void send(const Registry& registry, const std::vector<std::vector<Decision>>& groups);
   // A transaction was refused because something had changed. A write of our own comes after
@@ -126,7 +138,9 @@ class Engine {
   DecideContext context_;  // term 0: does not lead
   Time grace_until_;
   bool in_contact_ = true;
-  bool absent_changed_ = true;  // the set of absent machines must be judged anew
+  bool absent_changed_ = true;                // the set of absent machines must be judged anew
+  std::map<std::string, Time> missed_since_;  // absent machines that are not called dead yet
+  std::optional<Time> judge_at_;
 
   Placement placement_;
   std::map<std::string, std::set<std::string>> machines_of_;  // unit -> machines, in placement_
@@ -143,12 +157,19 @@ class Engine {
   std::vector<EngineEffect> effects_;
 };
 
+// What the registry alone shows of where everything is.
+Placement placement_of(const Registry& registry);
+
 // Why `name` is not where the user wants it, from the registry alone: for any fleetd to tell,
-// leading or not. Empty if it is.
+// leading or not. Empty if it is. The second form is for many units of one registry:
+// `placement` is placement_of(registry).
 std::string why_waiting(const Registry& registry, const std::string& name, int mass_loss_percent);
+std::string why_waiting(const Registry& registry, const Placement& placement,
+                        const std::string& name, int mass_loss_percent);
 
 // For a unit that wants a machine: each machine's own refusal. Empty where the unit is placed.
 std::vector<std::pair<std::string, std::string>> refusals(const Registry& registry,
+                                                          const Placement& placement,
                                                           const std::string& name);
 
 }  // namespace fleet

@@ -6,20 +6,22 @@ namespace fleet {
 
 namespace {
 
-// decide() with everything that the registry shows in its place.
-Verdict decide_from_registry(const Registry& registry, const std::string& name,
-                             int mass_loss_percent) {
-  Placement placement;
-  for (const auto& [id, machine] : registry.machines()) {
-    placement.set_open(id, is_open(machine));
-    for (const auto& [unit, occupant] : load_of(registry, id).occupants()) {
-      placement.put(id, unit, occupant);
-    }
-  }
+// decide() with everything that the registry shows in its place. When a machine was missed only the
+// leader knows; what it says of one that is away must be true either way.
+Verdict decide_from_registry(const Registry& registry, const Placement& placement,
+                             const std::string& name, int mass_loss_percent) {
+  const MissingMachines missing = missing_machines(registry, {}, mass_loss_percent);
   DecideContext context;
-  context.held =
-      missing_machines(registry, {}, mass_loss_percent).outage ? Held::brake : Held::grace;
-  return decide(registry, placement, name, context);
+  context.held = missing.outage ? Held::brake : Held::grace;
+  context.dead = missing.emptied;
+  Verdict verdict = decide(registry, placement, name, context);
+  const Unit& unit = *registry.unit(name);
+  const std::string target = registry.target_machine(unit);
+  if (verdict.waiting.empty() || !missing.machines.contains(target)) return verdict;
+  // Its machine is away. Time brings it elsewhere only if there is somewhere else to go.
+  context.dead.insert(target);
+  Verdict once_lost = decide(registry, placement, name, context);
+  return once_lost.waiting.empty() ? verdict : once_lost;
 }
 
 bool wants_machine(const Unit& unit) {
@@ -27,21 +29,45 @@ bool wants_machine(const Unit& unit) {
          !unit.unit->requirements.global;
 }
 
+// The common cases, which cost nothing: it is where it should be, or nobody wants it anywhere.
+bool is_settled(const Registry& registry, const Unit& unit) {
+  if (wants_machine(unit)) {
+    const std::string target = registry.target_machine(unit);
+    const Machine* machine = target.empty() ? nullptr : registry.machine(target);
+    if (machine == nullptr || !is_open(*machine)) return false;
+    const Entry<ScheduleRecord>& record = unit.schedule.at(target);
+    return record->hash == unit.unit->hash && record->state == unit.desired();
+  }
+  return unit.unreadable().empty() && unit.desired() == UnitState::inactive &&
+         !(unit.target.value && unit.target->destroyed) && unit.schedule.empty() &&
+         unit.states.empty();
+}
+
 }  // namespace
+
+Placement placement_of(const Registry& registry) {
+  Placement placement;
+  for (const auto& [id, machine] : registry.machines()) {
+    placement.set_open(id, is_open(machine));
+    for (const auto& name : machine.units) {
+      const Unit& unit = *registry.unit(name);
+      placement.put(id, name, occupant_of(unit, unit.schedule.at(id)));
+    }
+  }
+  return placement;
+}
 
 std::string why_waiting(const Registry& registry, const std::string& name, int mass_loss_percent) {
   const Unit* unit = registry.unit(name);
-  if (unit == nullptr) return {};
-  // The common case costs nothing: it is where it should be, or nobody wants it anywhere.
-  if (wants_machine(*unit)) {
-    const std::string target = registry.target_machine(*unit);
-    const Machine* machine = target.empty() ? nullptr : registry.machine(target);
-    if (machine != nullptr && is_open(*machine) && unit->schedule.at(target).value &&
-        unit->schedule.at(target)->hash == unit->unit->hash) {
-      return {};
-    }
-  }
-  Verdict verdict = decide_from_registry(registry, name, mass_loss_percent);
+  if (unit == nullptr || is_settled(registry, *unit)) return {};
+  return why_waiting(registry, placement_of(registry), name, mass_loss_percent);
+}
+
+std::string why_waiting(const Registry& registry, const Placement& placement,
+                        const std::string& name, int mass_loss_percent) {
+  const Unit* unit = registry.unit(name);
+  if (unit == nullptr || is_settled(registry, *unit)) return {};
+  Verdict verdict = decide_from_registry(registry, placement, name, mass_loss_percent);
   if (verdict.waiting.empty() && !verdict.decisions.empty() &&
       !verdict.decisions[0].forget_target) {
     return registry.leader().exists() ? "the leader is about to act on it"
@@ -51,6 +77,7 @@ std::string why_waiting(const Registry& registry, const std::string& name, int m
 }
 
 std::vector<std::pair<std::string, std::string>> refusals(const Registry& registry,
+                                                          const Placement& placement,
                                                           const std::string& name) {
   std::vector<std::pair<std::string, std::string>> all;
   const Unit* unit = registry.unit(name);
@@ -62,7 +89,7 @@ std::vector<std::pair<std::string, std::string>> refusals(const Registry& regist
   }
   for (const auto& [id, machine] : registry.machines()) {
     if (!machine.is_present()) continue;
-    const auto why = refusal(name, unit->unit->requirements, id, machine, load_of(registry, id));
+    const auto why = refusal(name, unit->unit->requirements, id, machine, placement.on(id));
     if (why) all.emplace_back(id, *why);
   }
   return all;

@@ -29,20 +29,26 @@ bool MachineLoad::has_assigned(const std::string& unit) const {
   return found != occupants_.end() && found->second.assigned;
 }
 
+bool in_conflict(const std::string& one, const std::vector<std::string>& conflicts_of_one,
+                 const std::string& other, const std::vector<std::string>& conflicts_of_other) {
+  const auto matches = [](const std::vector<std::string>& patterns, const std::string& name) {
+    return std::ranges::any_of(
+        patterns, [&name](const std::string& pattern) { return glob_match(pattern, name); });
+  };
+  return matches(conflicts_of_one, other) || matches(conflicts_of_other, one);
+}
+
 const std::string* MachineLoad::conflicting(const std::string& unit,
-                                            const std::vector<std::string>& conflicts) const {
+                                            const std::vector<std::string>& conflicts,
+                                            bool only_assigned) const {
   for (const auto& other : with_patterns_) {
-    if (other == unit) continue;
-    for (const auto& pattern : occupants_.at(other).conflicts) {
-      if (glob_match(pattern, unit)) return &other;
-    }
+    if (!counts(other, unit, only_assigned)) continue;
+    if (in_conflict(other, occupants_.at(other).conflicts, unit, {})) return &other;
   }
   if (conflicts.empty()) return nullptr;
   for (const auto& [other, occupant] : occupants_) {
-    if (other == unit) continue;
-    for (const auto& pattern : conflicts) {
-      if (glob_match(pattern, other)) return &other;
-    }
+    if (!counts(other, unit, only_assigned)) continue;
+    if (in_conflict(unit, conflicts, other, {})) return &other;
   }
   return nullptr;
 }
@@ -90,17 +96,6 @@ Occupant occupant_of(const Unit& unit, const Entry<ScheduleRecord>& record) {
   return occupant;
 }
 
-MachineLoad load_of(const Registry& registry, const std::string& machine) {
-  MachineLoad load;
-  const Machine* known = registry.machine(machine);
-  if (known == nullptr) return load;
-  for (const auto& name : known->units) {
-    const Unit& unit = *registry.unit(name);
-    load.put(name, occupant_of(unit, unit.schedule.at(machine)));
-  }
-  return load;
-}
-
 namespace {
 
 // The first key of the wanted metadata that `has` does not satisfy, in words; empty if all hold.
@@ -121,7 +116,7 @@ std::string metadata_refusal(const Requirements& requirements,
 
 std::optional<std::string> refusal(const std::string& unit, const Requirements& requirements,
                                    const std::string& machine_id, const Machine& machine,
-                                   const MachineLoad& load) {
+                                   const MachineLoad& load, Stay stay) {
   if (!machine.is_present()) return "is not there";
   if (!machine.presence.value) return "its record cannot be read: " + machine.presence.error;
   if (machine.presence->leaving) return "its fleetd is being stopped";
@@ -132,12 +127,21 @@ std::optional<std::string> refusal(const std::string& unit, const Requirements& 
   for (const auto& leader : requirements.machine_of) {
     if (!load.has_assigned(leader)) return fmt::format("{} (MachineOf) is not on it", leader);
   }
-  if (const std::string* other = load.conflicting(unit, requirements.conflicts)) {
+  if (const std::string* other =
+          load.conflicting(unit, requirements.conflicts, stay == Stay::staying)) {
     return load.has_assigned(*other)
                ? fmt::format("conflicts with {}, which runs there", *other)
                : fmt::format("conflicts with {}, which has not stopped there yet", *other);
   }
   return std::nullopt;
+}
+
+std::string unreadable(const Machine& machine) {
+  if (!machine.presence.error.empty()) return machine.presence.error;
+  for (const auto& [key, entry] : machine.dynamic_metadata) {
+    if (!entry.error.empty()) return entry.error;
+  }
+  return {};
 }
 
 }  // namespace fleet

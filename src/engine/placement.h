@@ -36,10 +36,14 @@ class MachineLoad {
 
   // The first occupant other than `unit` that `unit`, with its own `conflicts`, cannot be beside
   // (behaviour document 3.2, check 4: either side's pattern counts). Null if there is none.
-  const std::string* conflicting(const std::string& unit,
-                                 const std::vector<std::string>& conflicts) const;
+  const std::string* conflicting(const std::string& unit, const std::vector<std::string>& conflicts,
+                                 bool only_assigned) const;
 
  private:
+  bool counts(const std::string& other, const std::string& unit, bool only_assigned) const {
+    return other != unit && (!only_assigned || occupants_.at(other).assigned);
+  }
+
   std::map<std::string, Occupant> occupants_;
   std::set<std::string> with_patterns_;  // occupants that have conflicts of their own
   std::size_t assigned_ = 0;
@@ -67,16 +71,25 @@ class Placement {
 // Whether a machine may be given units: it is there, its record can be read, and it is not leaving.
 bool is_open(const Machine& machine);
 
-// What `registry` says is on `machine`.
-MachineLoad load_of(const Registry& registry, const std::string& machine);
-
 // The occupant that a schedule record makes of a unit.
 Occupant occupant_of(const Unit& unit, const Entry<ScheduleRecord>& record);
+
+// Whether two units cannot be on one machine: a pattern of either matches the other's name.
+bool in_conflict(const std::string& one, const std::vector<std::string>& conflicts_of_one,
+                 const std::string& other, const std::vector<std::string>& conflicts_of_other);
+
+// Whether a unit is asking for a place, or is assigned to the machine and may stay: then what has
+// been ordered to leave the machine is no reason for it to leave too.
+enum class Stay { arriving, staying };
 
 // Why `unit` cannot run on `machine`, for people; nothing if it can. The first failing check
 // decides: presence, MachineID, MachineMetadata, MachineOf, Conflicts (behaviour document 3.2).
 std::optional<std::string> refusal(const std::string& unit, const Requirements& requirements,
                                    const std::string& machine_id, const Machine& machine,
-                                   const MachineLoad& load);
+                                   const MachineLoad& load, Stay stay = Stay::arriving);
+
+// Why nothing can be said about what may run on a machine that is there: a record of it cannot be
+// read. What it has it keeps. Empty if all can be read.
+std::string unreadable(const Machine& machine);
 
 }  // namespace fleet

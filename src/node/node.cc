@@ -203,7 +203,7 @@ Explanation Node::Impl::explain(const Registry& registry, const std::string& nam
   Explanation explanation;
   explanation.reason = why_waiting(registry, name, options_.mass_loss_percent);
   if (explanation.reason.empty()) return explanation;
-  for (auto& [machine, reason] : refusals(registry, name)) {
+  for (auto& [machine, reason] : refusals(registry, placement_of(registry), name)) {
     explanation.machines.push_back({machine, std::move(reason)});
   }
   return explanation;
