@@ -155,7 +155,7 @@ bool BusConnection::match(const std::string& rule) {
 }
 
 bool BusConnection::call(const std::string& path, const char* interface, const char* member,
-                         const Arguments& arguments, Reply reply) {
+                         const Arguments& arguments, Reply reply, Urgency urgency) {
   if (bus_ == nullptr) return false;
   sd_bus_message* raw = nullptr;
   int result =
@@ -169,7 +169,7 @@ bool BusConnection::call(const std::string& path, const char* interface, const c
   call->message = std::move(message);
   if (result >= 0) {
     if (open_calls_ >= kOpenCalls) {
-      queue_.push_back(call->id);
+      (urgency == Urgency::now ? urgent_ : waiting_).push_back(call->id);
     } else if (!send(*call)) {
       result = -ENOTCONN;
     }
@@ -195,12 +195,14 @@ bool BusConnection::send(Call& call) {
 }
 
 void BusConnection::send_queued() {
-  while (!queue_.empty() && open_calls_ < kOpenCalls) {
-    if (!send(*calls_.at(queue_.front()))) {
+  while (open_calls_ < kOpenCalls) {
+    std::deque<std::uint64_t>& queue = urgent_.empty() ? waiting_ : urgent_;
+    if (queue.empty()) return;
+    if (!send(*calls_.at(queue.front()))) {
       lost_ = true;  // which ends this call and all others
       return;
     }
-    queue_.pop_front();
+    queue.pop_front();
   }
 }
 
@@ -301,7 +303,8 @@ void BusConnection::close(bool tell) {
     call->slot.reset();
     call->message.reset();
   }
-  queue_.clear();
+  urgent_.clear();
+  waiting_.clear();
   open_calls_ = 0;
   matches_.clear();
   bus_.reset();

@@ -58,10 +58,12 @@ class BusConnection {
   // Whether calls are possible: connected, or still on the way to be so for the first time.
   bool usable() const { return bus_ != nullptr; }
 
-  // Calls a method of systemd, in the order of the calls, not too many at a time. False when there
-  // is no connection: then `reply` is not called.
+  // Calls a method of systemd. Not too many calls are on their way at a time: the others follow in
+  // their order, those that can wait last. False when there is no connection: then `reply` is not
+  // called.
+  enum class Urgency { now, can_wait };
   bool call(const std::string& path, const char* interface, const char* member,
-            const Arguments& arguments, Reply reply);
+            const Arguments& arguments, Reply reply, Urgency urgency = Urgency::now);
 
  private:
   struct Call;
@@ -87,8 +89,9 @@ class BusConnection {
   Bus bus_;
   std::vector<BusSlot> matches_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Call>> calls_;
-  std::deque<std::uint64_t> queue_;  // calls not yet sent
-  std::size_t open_calls_ = 0;       // sent and not yet answered
+  std::deque<std::uint64_t> urgent_;   // calls not yet sent
+  std::deque<std::uint64_t> waiting_;  // those that can wait
+  std::size_t open_calls_ = 0;         // sent and not yet answered
   std::uint64_t next_call_ = 1;
   int fd_ = -1;  // our own duplicate: sd-bus closes its descriptor before it can be unwatched
   FdLoop::FdWatchId watch_ = 0;

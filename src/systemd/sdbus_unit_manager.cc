@@ -11,7 +11,7 @@
 #include "systemd/unit_directory.h"
 #include "systemd/unit_jobs.h"
 #include "systemd/unit_observer.h"
-#include "systemd/unit_properties.h"
+#include "systemd/unit_query.h"
 #include "unit/unit_name.h"
 
 namespace fleet {
@@ -61,9 +61,9 @@ class SdbusUnitManager::Impl {
         files_(options.units_directory, links_directory(options), boot_id()),
         bus_(loop, options.user, handlers()),
         jobs_(bus_),
-        observer_(bus_, [this](const std::string& name, const UnitStatus& status) {
-          report(name, status);
-        }) {}
+        observer_(
+            bus_, [this](std::function<void()> action) { post(std::move(action)); },
+            [this](const std::string& name, const UnitStatus& status) { report(name, status); }) {}
 
   void list(Callback<std::vector<LocalUnit>> done) { later(std::move(done))(files_.list()); }
 
@@ -120,16 +120,7 @@ class SdbusUnitManager::Impl {
   void query(const std::string& name, Callback<UnitStatus> user_done) {
     Callback<UnitStatus> done = later(std::move(user_done));
     if (Status valid = check_unit_name(name); !valid) return done(std::unexpected(valid.error()));
-    const auto arguments = [](sd_bus_message* message) {
-      return sd_bus_message_append(message, "s", "org.freedesktop.systemd1.Unit");
-    };
-    // Naming the unit's object makes systemd load it.
-    const bool asked =
-        bus_.call(unit_object_path(name), "org.freedesktop.DBus.Properties", "GetAll", arguments,
-                  [name, done](const Result<sd_bus_message*>& reply) {
-                    done(read_unit_status(name, reply));
-                  });
-    if (!asked) done(std::unexpected(no_connection()));
+    UnitQuery::ask(bus_, name, BusConnection::Urgency::now, std::move(done));
   }
 
   void observe(const std::string& name) { observer_.observe(name); }
@@ -162,9 +153,15 @@ class SdbusUnitManager::Impl {
     };
   }
 
+  void post(std::function<void()> action) {
+    loop_.post([alive = std::weak_ptr<bool>(alive_), action = std::move(action)] {
+      if (!alive.expired()) action();
+    });
+  }
+
   void report(const std::string& name, const UnitStatus& status) {
-    loop_.post([this, alive = std::weak_ptr<bool>(alive_), name, status] {
-      if (alive.expired() || !observer_.observes(name) || !listener_) return;
+    post([this, name, status] {
+      if (!observer_.observes(name) || !listener_) return;
       const Listener listener = listener_;  // it may replace itself
       listener(name, status);
     });
@@ -235,7 +232,7 @@ class SdbusUnitManager::Impl {
   void on_signal(sd_bus_message* message) {
     const char* interface = sd_bus_message_get_interface(message);
     if (std::string_view(interface) == "org.freedesktop.DBus.Properties") {
-      observer_.changed_path(sd_bus_message_get_path(message));
+      observer_.properties_changed(sd_bus_message_get_path(message), message);
       return;
     }
     const std::string_view member = sd_bus_message_get_member(message);
@@ -245,10 +242,11 @@ class SdbusUnitManager::Impl {
       const char* result = nullptr;
       if (sd_bus_message_read(message, "uoss", nullptr, &job, &unit, &result) <= 0) return;
       jobs_.on_job_removed(job, result);
-      observer_.changed(unit);
+      observer_.job_removed(unit);
     } else if (member == "UnitNew" || member == "UnitRemoved") {
       const char* path = nullptr;
-      if (sd_bus_message_read(message, "so", nullptr, &path) > 0) observer_.changed_path(path);
+      if (sd_bus_message_read(message, "so", nullptr, &path) <= 0) return;
+      member == "UnitNew" ? observer_.unit_new(path) : observer_.unit_removed(path);
     } else if (member == "Reloading") {
       // Of what a reload changes systemd sends no other signal.
       int active = 0;

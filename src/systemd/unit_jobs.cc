@@ -5,7 +5,7 @@
 #include <systemd/sd-bus.h>
 
 #include "systemd/job_result.h"
-#include "systemd/unit_properties.h"
+#include "systemd/unit_query.h"
 #include "unit/unit_name.h"
 
 namespace fleet {
@@ -92,21 +92,12 @@ void UnitJobs::on_refused(Request request, const Error& error) {
   Error refusal = with_context(error, context);
   if (refusal.code == ErrorCode::not_found) refusal.code = ErrorCode::failed;
   // What systemd answers to a start can be less than what it knows of the file.
-  auto on_properties = [this, request, refusal](const Result<sd_bus_message*>& reply) mutable {
-    const auto unit = reply ? read_unit_properties(*reply) : std::unexpected(reply.error());
-    const std::string reason = unit ? unit->status.load_error : "";
-    if (!reason.empty() && !refusal.message.contains(reason)) {
-      refusal.message += " (" + reason + ")";
-    }
-    finish(request, std::unexpected(refusal));
-  };
-  const auto arguments = [](sd_bus_message* message) {
-    return sd_bus_message_append(message, "s", "org.freedesktop.systemd1.Unit");
-  };
-  const bool asked = refusal.code == ErrorCode::failed &&
-                     bus_.call(unit_object_path(request.name), "org.freedesktop.DBus.Properties",
-                               "GetAll", arguments, on_properties);
-  if (!asked) finish(request, std::unexpected(refusal));
+  if (refusal.code != ErrorCode::failed) return finish(request, std::unexpected(refusal));
+  ask_load_error(bus_, request.name, [this, request, refusal](const Result<std::string>& why) {
+    Error full = refusal;
+    if (why && !why->empty() && !full.message.contains(*why)) full.message += " (" + *why + ")";
+    finish(request, std::unexpected(full));
+  });
 }
 
 void UnitJobs::on_job_removed(const std::string& job_path, const std::string& result) {
@@ -125,19 +116,13 @@ void UnitJobs::on_ended(Request request, const std::string& result) {
   if (latest.number > request.number && latest.verb != request.verb) {
     end.replaced_by = word_of(latest.verb);
   }
-  const bool plain = job_status(end).has_value() || result == "canceled";
-  auto on_properties = [this, request, end](const Result<sd_bus_message*>& reply) mutable {
-    const auto unit = reply ? read_unit_properties(*reply) : std::unexpected(reply.error());
-    if (unit) end.unit_state = describe(*unit);
-    finish(request, job_status(end));
-  };
-  const auto arguments = [](sd_bus_message* message) {
-    return sd_bus_message_append(message, "s", "");  // of all interfaces
-  };
-  if (plain || !bus_.call(unit_object_path(request.name), "org.freedesktop.DBus.Properties",
-                          "GetAll", arguments, on_properties)) {
-    finish(request, job_status(end));
-  }
+  const Status status = job_status(end);
+  if (status || result == "canceled") return finish(request, status);
+  explain_unit(bus_, request.name, [this, request, end](const std::string& state) {
+    JobEnd explained = end;
+    explained.unit_state = state;
+    finish(request, job_status(explained));
+  });
 }
 
 void UnitJobs::on_down() {

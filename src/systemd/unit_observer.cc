@@ -1,12 +1,11 @@
 #include "systemd/unit_observer.h"
 
 #include <utility>
-#include <vector>
 
 #include <systemd/sd-bus.h>
-#include <unistd.h>
 
 #include "systemd/unit_properties.h"
+#include "systemd/unit_query.h"
 
 namespace fleet {
 namespace {
@@ -20,25 +19,6 @@ bool is_idle(const UnitStatus& status) {
 }
 
 }  // namespace
-
-Result<UnitStatus> read_unit_status(const std::string& name, const Result<sd_bus_message*>& reply) {
-  if (!reply) {
-    Error error = reply.error();
-    if (error.code == ErrorCode::not_found) error.code = ErrorCode::failed;
-    return std::unexpected(error);
-  }
-  Result<UnitProperties> unit = read_unit_properties(*reply);
-  if (!unit) return std::unexpected(unit.error());
-  UnitStatus& status = unit->status;
-  // A unit that another one wants, [Install], stays in systemd's memory until the next reload, also
-  // when its file is gone. Nothing of it is left to be started.
-  if (status.needs_reload && is_idle(status) && status.load_state == "loaded" &&
-      !unit->fragment_path.empty() && access(unit->fragment_path.c_str(), F_OK) != 0) {
-    status.load_state = "not-found";
-    status.load_error = "Unit " + name + " not found.";
-  }
-  return status;
-}
 
 void UnitObserver::observe(const std::string& name) {
   Entry& entry = entries_[name];
@@ -59,14 +39,60 @@ void UnitObserver::ignore(const std::string& name) {
   entries_.erase(found);
 }
 
-void UnitObserver::changed(const std::string& name) {
-  const auto found = entries_.find(name);
-  if (found != entries_.end()) ask(name, found->second);
+UnitObserver::Entry* UnitObserver::find_path(const std::string& path, std::string& name) {
+  const auto found = names_.find(path);
+  if (found == names_.end()) return nullptr;
+  name = found->second;
+  return &entries_.at(name);
 }
 
-void UnitObserver::changed_path(const std::string& path) {
-  const auto found = names_.find(path);
-  if (found != names_.end()) changed(found->second);
+UnitObserver::Entry* UnitObserver::find_number(const std::string& name, std::uint64_t number) {
+  const auto found = entries_.find(name);
+  if (found == entries_.end() || found->second.number != number) return nullptr;
+  return &found->second;
+}
+
+void UnitObserver::properties_changed(const std::string& path, sd_bus_message* signal) {
+  std::string name;
+  Entry* entry = find_path(path, name);
+  if (entry == nullptr) return;
+  if (entry->asking) {
+    // An answer that is still to come as a whole is newer than this signal.
+    if (entry->query != nullptr) entry->query->properties_changed(signal);
+    return;
+  }
+  if (!entry->last) return;
+  UnitStatus now = *entry->last;
+  if (apply_unit_changes(signal, now)) tell(name, *entry, now);
+}
+
+// The first signal of a unit, also for what became of it before systemd had time to send it. When
+// it only had to look the unit up, as for ourselves, the unit's removal has arrived with it.
+void UnitObserver::unit_new(const std::string& path) {
+  std::string name;
+  Entry* entry = find_path(path, name);
+  if (entry == nullptr || std::exchange(entry->is_new, true)) return;
+  post_([this, name, number = entry->number] {
+    Entry* seen = find_number(name, number);
+    if (seen != nullptr && std::exchange(seen->is_new, false)) ask(name, *seen);
+  });
+}
+
+void UnitObserver::unit_removed(const std::string& path) {
+  std::string name;
+  Entry* entry = find_path(path, name);
+  if (entry == nullptr) return;
+  entry->is_new = false;
+  entry->removed = true;
+  if (!entry->asking) finish(name, *entry);
+}
+
+void UnitObserver::job_removed(const std::string& name) {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return;
+  // Signals tell of every state but this one: the file was read for the job, or could not be.
+  const auto& last = found->second.last;
+  if (!last || last->load_state != "loaded") ask(name, found->second);
 }
 
 void UnitObserver::file_changed(const std::string& name) {
@@ -93,11 +119,10 @@ void UnitObserver::ask(const std::string& name, Entry& entry) {
     entry.again = true;
     return;
   }
-  // Asking for the properties of an idle unit makes systemd load and forget it, and say so: signals
-  // that would be answered by asking again, for ever. So that, for an idle unit, only when needed.
+  // Asking for the status of an idle unit makes systemd load and forget it, and say so: signals
+  // that must not be answered by asking again, for ever. So that, for an idle unit, only if needed.
   if (entry.load || !entry.last || !is_idle(*entry.last)) {
-    entry.load = false;
-    ask_properties(name, entry);
+    ask_status(name, entry);
   } else {
     ask_if_in_memory(name, entry);
   }
@@ -107,35 +132,28 @@ void UnitObserver::ask_if_in_memory(const std::string& name, Entry& entry) {
   const auto arguments = [&name](sd_bus_message* message) {
     return sd_bus_message_append(message, "s", name.c_str());
   };
-  auto answer = [this, name](Entry& asked, const Result<sd_bus_message*>& reply) {
-    if (reply) {
-      ask_properties(name, asked);
-    } else {
-      finish(name, asked);  // still as idle as when it was last reported
-    }
+  auto on_reply = [this, name, number = entry.number](const Result<sd_bus_message*>& reply) {
+    Entry* asked = find_number(name, number);
+    if (asked == nullptr) return;
+    // Without it in memory it is still as idle as when it was last reported.
+    reply ? ask_status(name, *asked) : finish(name, *asked);
   };
-  entry.asking = bus_.call(kManagerPath, kManagerInterface, "GetUnit", arguments,
-                           answer_for(name, entry, std::move(answer)));
+  entry.asking = bus_.call(kManagerPath, kManagerInterface, "GetUnit", arguments, on_reply,
+                           BusConnection::Urgency::can_wait);
 }
 
-void UnitObserver::ask_properties(const std::string& name, Entry& entry) {
-  const auto arguments = [](sd_bus_message* message) {
-    return sd_bus_message_append(message, "s", "org.freedesktop.systemd1.Unit");
+void UnitObserver::ask_status(const std::string& name, Entry& entry) {
+  entry.load = false;
+  entry.asking = true;
+  const auto on_answer = [this, name, number = entry.number](const Result<UnitStatus>& status) {
+    Entry* asked = find_number(name, number);
+    if (asked == nullptr) return;
+    asked->was_busy = asked->query != nullptr && asked->query->was_busy();
+    asked->query.reset();
+    on_status(name, *asked, status);
   };
-  auto answer = [this, name](Entry& asked, const Result<sd_bus_message*>& reply) {
-    on_status(name, asked, read_unit_status(name, reply));
-  };
-  entry.asking = bus_.call(entry.path, "org.freedesktop.DBus.Properties", "GetAll", arguments,
-                           answer_for(name, entry, std::move(answer)));
-}
-
-BusConnection::Reply UnitObserver::answer_for(const std::string& name, const Entry& entry,
-                                              Answer answer) {
-  return [this, name, number = entry.number,
-          answer = std::move(answer)](const Result<sd_bus_message*>& reply) {
-    const auto found = entries_.find(name);
-    if (found != entries_.end() && found->second.number == number) answer(found->second, reply);
-  };
+  const auto query = UnitQuery::ask(bus_, name, BusConnection::Urgency::can_wait, on_answer);
+  if (entry.asking) entry.query = query;  // else it has failed already
 }
 
 void UnitObserver::on_status(const std::string& name, Entry& entry,
@@ -144,7 +162,7 @@ void UnitObserver::on_status(const std::string& name, Entry& entry,
   if (status) {
     now = *status;
   } else if (status.error().code == ErrorCode::unavailable) {
-    finish(name, entry);  // on_up() asks again
+    entry.asking = false;  // on_up() asks again
     return;
   } else {
     // A unit that systemd will not even describe, such as a template.
@@ -153,16 +171,27 @@ void UnitObserver::on_status(const std::string& name, Entry& entry,
     now.sub_state = "dead";
     now.load_error = status.error().message;
   }
-  if (entry.repeat || entry.last != now) {
-    entry.repeat = false;
-    entry.last = now;
-    report_(name, now);
-  }
+  tell(name, entry, now);
   finish(name, entry);
+}
+
+void UnitObserver::tell(const std::string& name, Entry& entry, const UnitStatus& now) {
+  if (!entry.repeat && entry.last == now) return;
+  entry.repeat = false;
+  entry.last = now;
+  report_(name, now);
 }
 
 void UnitObserver::finish(const std::string& name, Entry& entry) {
   entry.asking = false;
+  // Of a unit that systemd has forgotten only its file is left to tell of. One that was idle before
+  // has not changed by that, unless what systemd had read was not its file.
+  const bool forgotten = std::exchange(entry.removed, false);
+  const bool was_busy = std::exchange(entry.was_busy, false);
+  if (forgotten && entry.last && (was_busy || !is_idle(*entry.last) || entry.last->needs_reload)) {
+    entry.load = true;
+    entry.again = true;
+  }
   if (std::exchange(entry.again, false)) ask(name, entry);
 }
 

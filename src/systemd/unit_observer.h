@@ -5,31 +5,40 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
 
 #include "systemd/bus_connection.h"
 #include "systemd/unit_manager.h"
+#include "systemd/unit_query.h"
 
 namespace fleet {
 
 class UnitObserver {
  public:
   using Report = std::function<void(const std::string& name, const UnitStatus& status)>;
+  using Post = std::function<void(std::function<void()>)>;
 
-  UnitObserver(BusConnection& bus, Report report) : bus_(bus), report_(std::move(report)) {}
+  // `post` runs an action once what has already arrived from systemd is handled.
+  UnitObserver(BusConnection& bus, Post post, Report report)
+      : bus_(bus), post_(std::move(post)), report_(std::move(report)) {}
 
   // Also has the unit reported soon.
   void observe(const std::string& name);
   void ignore(const std::string& name);
   bool observes(const std::string& name) const { return entries_.contains(name); }
 
-  // Something may have changed: asks systemd, and reports if it has. However many calls come while
-  // systemd is being asked, it is asked once more.
-  void changed(const std::string& name);       // a signal named the unit
-  void changed_path(const std::string& path);  // a signal named its D-Bus object
-  void file_changed(const std::string& name);  // what systemd sends no signal of
+  // systemd's signals. What a signal says itself is taken from it; else systemd is asked, and once
+  // more if there was another signal meanwhile, however many there were.
+  void properties_changed(const std::string& path, sd_bus_message* signal);
+  void unit_new(const std::string& path);      // systemd has it in memory
+  void unit_removed(const std::string& path);  // no longer
+  void job_removed(const std::string& name);
+
+  // What systemd sends no signal of.
+  void file_changed(const std::string& name);
   void all_changed();
 
   // The connection is back: every unit is reported again.
@@ -41,27 +50,30 @@ class UnitObserver {
     std::string path;
     std::optional<UnitStatus> last;  // as reported
     bool asking = false;
-    bool again = false;   // ask again when the answer is there
-    bool load = false;    // have systemd load the unit's file if it has not
-    bool repeat = false;  // report even what has not changed
+    std::shared_ptr<UnitQuery> query;  // what is asked, but for whether it is in memory
+    bool again = false;                // ask again when the answer is there
+    bool load = false;                 // have systemd load the unit's file if it has not
+    bool repeat = false;               // report even what has not changed
+    bool is_new = false;               // systemd has taken it into memory; not yet acted upon
+    bool was_busy = false;             // when systemd began to answer
+    bool removed = false;              // systemd has forgotten it; not yet acted upon
   };
-  using Answer = std::function<void(Entry&, const Result<sd_bus_message*>&)>;
 
+  Entry* find_path(const std::string& path, std::string& name);
+  Entry* find_number(const std::string& name, std::uint64_t number);
   void ask(const std::string& name, Entry& entry);
   void ask_if_in_memory(const std::string& name, Entry& entry);
-  void ask_properties(const std::string& name, Entry& entry);
-  BusConnection::Reply answer_for(const std::string& name, const Entry& entry, Answer answer);
+  void ask_status(const std::string& name, Entry& entry);
   void on_status(const std::string& name, Entry& entry, const Result<UnitStatus>& status);
+  void tell(const std::string& name, Entry& entry, const UnitStatus& now);
   void finish(const std::string& name, Entry& entry);
 
   BusConnection& bus_;
+  Post post_;
   Report report_;
   std::uint64_t next_number_ = 1;
   std::map<std::string, Entry> entries_;
   std::unordered_map<std::string, std::string> names_;  // by object path
 };
-
-// What systemd says of the unit, from the reply to Properties.GetAll of its Unit interface.
-Result<UnitStatus> read_unit_status(const std::string& name, const Result<sd_bus_message*>& reply);
 
 }  // namespace fleet
