@@ -23,7 +23,7 @@ namespace fleet {
 class StoreWorld {
  public:
   // That the sessions are made with.
-  static constexpr std::chrono::milliseconds kRequestTimeout{1500};
+  static constexpr std::chrono::milliseconds kRequestTimeout{3000};
 
   virtual ~StoreWorld() = default;
 

@@ -121,10 +121,10 @@ TEST_P(StoreContract, ReadsLargeRangesWhole) {
     ASSERT_TRUE(commit(store_, std::move(transaction)).has_value());
   }
   const std::string large(900 * 1024, 'x');
-  for (int i = 0; i < 30; ++i) put("many/9" + std::to_string(10 + i), large);
+  for (int i = 0; i < 22; ++i) put("many/9" + std::to_string(10 + i), large);
   const auto result = read(store_, under("many/"));
   ASSERT_TRUE(result.has_value()) << result.error().message;
-  ASSERT_EQ(result->values.size(), kKeys + 30U);
+  ASSERT_EQ(result->values.size(), kKeys + 22U);
   EXPECT_TRUE(std::ranges::is_sorted(result->values, {}, &KeyValue::key));
   EXPECT_EQ(result->values.at(1234).value, "1234");
   EXPECT_EQ(result->values.back().value, large);

@@ -1,8 +1,14 @@
-// The gRPC calls of one owner, so that it can end them all and know that no thread of gRPC is in
-// its code any more.
+// The gRPC calls of one owner: it can end them all and know that no thread of gRPC is in its code
+// any more.
+//
+// The group also owns the calls' contexts, for a reason: a context holds its channel, and the last
+// reference to a process's last channel must not be dropped on one of gRPC's callback threads.
+// There gRPC 1.51 would wait for that very thread to end, fail, and go on with freed memory. So
+// contexts are only freed by the owner.
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,47 +19,67 @@
 
 namespace fleet::etcd {
 
-// Thread-safe.
+using CallId = std::uint64_t;
+
 class CallGroup {
  public:
-  // Call before the call is begun.
-  void add(std::shared_ptr<grpc::ClientContext> context) {
+  struct Begun {
+    CallId id = 0;
+    grpc::ClientContext* context = nullptr;  // until end() has been called
+  };
+
+  // For the owner, one thread at a time.
+
+  Begun begin() {
+    std::vector<std::unique_ptr<grpc::ClientContext>> ended;  // freed outside of the lock
     const std::lock_guard lock(mutex_);
-    if (closed_) context->TryCancel();  // it has not begun: gRPC only makes a note
-    grpc::ClientContext* const key = context.get();
-    calls_.emplace(key, std::move(context));
+    ended = std::exchange(ended_, {});
+    const CallId id = ++last_;
+    auto& context = calls_[id] = std::make_unique<grpc::ClientContext>();
+    return {.id = id, .context = context.get()};
   }
 
-  // The last thing that a call's completion does, as far as the owner is concerned.
-  void remove(grpc::ClientContext* context) {
-    // Freed outside of the lock: gRPC may have much to tidy up.
-    std::shared_ptr<grpc::ClientContext> last;
-    const std::lock_guard lock(mutex_);
-    const auto found = calls_.find(context);
-    last = std::move(found->second);
-    calls_.erase(found);
-    if (calls_.empty()) empty_.notify_all();
-  }
-
-  // Cancels what there is, and what is yet to be added, and waits until all has ended.
-  void close() {
-    std::vector<std::shared_ptr<grpc::ClientContext>> open;
+  // Calls that have ended are ignored.
+  void cancel(CallId id) {
+    grpc::ClientContext* context = nullptr;
     {
       const std::lock_guard lock(mutex_);
-      closed_ = true;
-      for (const auto& [key, context] : calls_) open.push_back(context);
+      const auto found = calls_.find(id);
+      if (found == calls_.end()) return;
+      context = found->second.get();  // not freed before the owner's next call
     }
-    // Not under the lock, which a completion takes.
-    for (const auto& context : open) context->TryCancel();
+    context->TryCancel();
+  }
+
+  // Cancels all calls and waits until they have ended.
+  void close() {
+    std::vector<grpc::ClientContext*> open;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const auto& [id, context] : calls_) open.push_back(context.get());
+    }
+    for (grpc::ClientContext* context : open) context->TryCancel();
     std::unique_lock lock(mutex_);
-    empty_.wait(lock, [this] { return calls_.empty(); });
+    all_ended_.wait(lock, [this] { return calls_.empty(); });
+    ended_.clear();
+  }
+
+  // For gRPC's threads: the last thing that a call's completion does, as far as the owner is
+  // concerned. The caller keeps the group alive.
+  void end(CallId id) {
+    const std::lock_guard lock(mutex_);
+    const auto found = calls_.find(id);
+    ended_.push_back(std::move(found->second));
+    calls_.erase(found);
+    if (calls_.empty()) all_ended_.notify_all();
   }
 
  private:
   std::mutex mutex_;
-  std::condition_variable empty_;
-  std::map<grpc::ClientContext*, std::shared_ptr<grpc::ClientContext>> calls_;
-  bool closed_ = false;
+  std::condition_variable all_ended_;
+  std::map<CallId, std::unique_ptr<grpc::ClientContext>> calls_;
+  std::vector<std::unique_ptr<grpc::ClientContext>> ended_;
+  CallId last_ = 0;
 };
 
 }  // namespace fleet::etcd

@@ -19,6 +19,7 @@
 #include "store/etcd/call_group.h"
 #include "store/etcd/credentials.h"
 #include "store/etcd/endpoints.h"
+#include "store/etcd/handover.h"
 #include "store/etcd/messages.h"
 
 namespace fleet::etcd {
@@ -133,19 +134,20 @@ void Client::attempt(std::shared_ptr<Call<Request, Response>> call) {
       endpoints_.size() > call->failures ? endpoints_.size() - call->failures : 1;
   const Duration left = call->deadline - loop_.now();
   const Duration time = call->repeatable ? left / static_cast<Duration::rep>(untried) : left;
-  const auto context = std::make_shared<grpc::ClientContext>();
-  context->set_deadline(std::chrono::system_clock::now() + time);
-  const std::string token = credentials_->sign(*context);
+  const CallGroup::Begun begun = group_->begin();
+  begun.context->set_deadline(std::chrono::system_clock::now() + time);
+  const std::string token = credentials_->sign(*begun.context);
   const auto response = std::make_shared<Response>();
-  group_->add(context);
-  call->start(endpoint, context.get(), &call->request, response.get(),
-              [this, &loop = loop_, owner = owner_, group = group_, context, call, index, token,
-               response](const grpc::Status& status) {
+  hand_to_grpc();
+  call->start(endpoint, begun.context, &call->request, response.get(),
+              [this, &loop = loop_, owner = owner_, group = group_, id = begun.id, call, index,
+               token, response](const grpc::Status& status) {
+                take_from_grpc();
                 // On a thread of gRPC's. `this` is only good on the loop, if the owner lives.
                 post_to(loop, owner, [this, call, index, token, status, response] {
                   on_status(call, index, token, status, *response);
                 });
-                group->remove(context.get());
+                group->end(id);
               });
 }
 

@@ -7,6 +7,7 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
 
+#include "store/etcd/handover.h"
 #include "store/etcd/messages.h"
 
 namespace fleet::etcd {
@@ -27,17 +28,21 @@ class LeaseKeeper::Renewal final
                                      etcdserverpb::LeaseKeepAliveResponse> {
  public:
   Renewal(LeaseKeeper& keeper, Keeping keeping, LeaseId lease, std::size_t endpoint)
-      : keeper_(keeper), group_(keeper.group_), keeping_(keeping), endpoint_(endpoint) {
+      : keeper_(keeper),
+        group_(keeper.group_),
+        call_(group_->begin()),
+        keeping_(keeping),
+        endpoint_(endpoint) {
     request_.set_id(lease);
   }
 
   void start(Endpoint& endpoint, nanoseconds time) {
-    context_->set_deadline(std::chrono::system_clock::now() + time);
+    call_.context->set_deadline(std::chrono::system_clock::now() + time);
     // A member that is cut off from its leader must say so instead of keeping us waiting.
-    context_->AddMetadata("hasleader", "true");
-    token_ = keeper_.credentials_->sign(*context_);
-    group_->add(context_);
-    endpoint.lease->async()->LeaseKeepAlive(context_.get(), this);
+    call_.context->AddMetadata("hasleader", "true");
+    token_ = keeper_.credentials_->sign(*call_.context);
+    endpoint.lease->async()->LeaseKeepAlive(call_.context, this);
+    hand_to_grpc();
     StartWriteLast(&request_, grpc::WriteOptions());
     StartRead(&response_);
     StartCall();
@@ -45,13 +50,16 @@ class LeaseKeeper::Renewal final
 
  private:
   void OnReadDone(bool ok) override {
+    take_from_grpc();
     if (!ok) return;
     answered_ = true;
+    hand_to_grpc();
     keeper_.finish(keeping_, endpoint_, begun_,
                    response_.ttl() > 0 ? Answer::renewed : Answer::lost);
   }
 
   void OnDone(const grpc::Status& status) override {
+    take_from_grpc();
     if (!answered_) {
       Answer answer = Answer::none;
       if (verdict(status) == Verdict::sign_in_again) {
@@ -60,16 +68,16 @@ class LeaseKeeper::Renewal final
       }
       keeper_.finish(keeping_, endpoint_, begun_, answer);
     }
-    // After remove() the keeper may be gone.
+    // After end() the keeper may be gone.
     const std::shared_ptr<CallGroup> group = group_;
-    const std::shared_ptr<grpc::ClientContext> context = context_;
+    const CallId id = call_.id;
     delete this;
-    group->remove(context.get());
+    group->end(id);
   }
 
   LeaseKeeper& keeper_;
   const std::shared_ptr<CallGroup> group_;
-  const std::shared_ptr<grpc::ClientContext> context_ = std::make_shared<grpc::ClientContext>();
+  const CallGroup::Begun call_;
   const Keeping keeping_;
   const std::size_t endpoint_;
   const Clock::time_point begun_ = Clock::now();
@@ -151,17 +159,16 @@ void LeaseKeeper::begin(Keeping keeping, const Entry& entry, Endpoint& endpoint,
 void LeaseKeeper::begin_sign_in(Keeping keeping, Endpoint& endpoint, std::size_t index,
                                 nanoseconds time) {
   struct SignIn {
-    grpc::ClientContext context;
     etcdserverpb::AuthenticateRequest request;
     etcdserverpb::AuthenticateResponse response;
   };
   const auto call = std::make_shared<SignIn>();
-  const std::shared_ptr<grpc::ClientContext> context(call, &call->context);
+  const CallGroup::Begun begun_call = group_->begin();
   call->request = credentials_->request();
-  context->set_deadline(std::chrono::system_clock::now() + time);
-  group_->add(context);
-  const auto done = [this, call, group = group_, keeping, index,
+  begun_call.context->set_deadline(std::chrono::system_clock::now() + time);
+  const auto done = [this, call, id = begun_call.id, group = group_, keeping, index,
                      begun = Clock::now()](const grpc::Status& status) {
+    take_from_grpc();
     Answer answer = Answer::none;
     if (status.ok()) {
       credentials_->accept(std::move(*call->response.mutable_token()));
@@ -171,9 +178,10 @@ void LeaseKeeper::begin_sign_in(Keeping keeping, Endpoint& endpoint, std::size_t
       answer = Answer::signed_in;
     }
     finish(keeping, index, begun, answer);
-    group->remove(&call->context);
+    group->end(id);
   };
-  endpoint.auth->async()->Authenticate(context.get(), &call->request, &call->response, done);
+  hand_to_grpc();
+  endpoint.auth->async()->Authenticate(begun_call.context, &call->request, &call->response, done);
 }
 
 void LeaseKeeper::finish(Keeping keeping, std::size_t endpoint, Clock::time_point begun,

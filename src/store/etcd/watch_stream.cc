@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "store/etcd/handover.h"
+
 namespace fleet::etcd {
 namespace {
 
@@ -15,43 +17,47 @@ WatchStream::WatchStream(Endpoint& endpoint, const Credentials& credentials,
                          Callbacks callbacks)
     : endpoint_(endpoint),
       group_(std::move(group)),
-      token_(credentials.sign(*context_)),
+      call_(group_->begin()),
+      token_(credentials.sign(*call_.context)),
       request_(std::move(request)),
       callbacks_(std::move(callbacks)) {
   // A member that is cut off from its leader must end the stream instead of falling silent.
-  context_->AddMetadata("hasleader", "true");
+  call_.context->AddMetadata("hasleader", "true");
 }
 
 void WatchStream::start() {
   self_ = shared_from_this();
-  group_->add(context_);
-  endpoint_.watch->async()->Watch(context_.get(), this);
+  endpoint_.watch->async()->Watch(call_.context, this);
   response_ = std::make_shared<etcdserverpb::WatchResponse>();
+  hand_to_grpc();
   StartWrite(&request_);
   StartRead(response_.get());
   StartCall();
 }
 
 void WatchStream::OnReadDone(bool ok) {
+  take_from_grpc();
   if (!ok) return;  // OnDone says why
   Message message{.response = std::move(response_), .bytes = 0};
   message.bytes = message.response->ByteSizeLong();
   if ((backlog_ += message.bytes) > kMaxBacklogBytes) {
-    context_->TryCancel();
+    call_.context->TryCancel();
     return;
   }
   callbacks_.received(std::move(message));
   response_ = std::make_shared<etcdserverpb::WatchResponse>();
+  hand_to_grpc();
   StartRead(response_.get());
 }
 
 void WatchStream::OnDone(const grpc::Status& status) {
-  // After remove() the owner may be gone, and after the release of `self` this object.
+  take_from_grpc();
+  // After end() the owner may be gone, and after the release of `self` this object.
   const std::shared_ptr<WatchStream> self = std::move(self_);
   const std::shared_ptr<CallGroup> group = group_;
   const Callbacks callbacks = std::move(callbacks_);
   callbacks.ended(status);
-  group->remove(context_.get());
+  group->end(call_.id);
 }
 
 }  // namespace fleet::etcd

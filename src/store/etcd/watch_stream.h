@@ -34,7 +34,7 @@ class WatchStream final
               etcdserverpb::WatchRequest request, Callbacks callbacks);
 
   void start();
-  void cancel() { context_->TryCancel(); }
+  void cancel() { group_->cancel(call_.id); }
 
   const std::string& url() const { return endpoint_.url; }
   const std::string& token() const { return token_; }
@@ -46,8 +46,8 @@ class WatchStream final
   void OnDone(const grpc::Status& status) override;
 
   Endpoint& endpoint_;
-  std::shared_ptr<grpc::ClientContext> context_ = std::make_shared<grpc::ClientContext>();
   std::shared_ptr<CallGroup> group_;
+  const CallGroup::Begun call_;
   std::string token_;
   etcdserverpb::WatchRequest request_;
   std::shared_ptr<etcdserverpb::WatchResponse> response_;  // that is being read
