@@ -7,6 +7,7 @@
 //   |LINE                       ... and its lines
 //   > METHOD TARGET [BODY]      a request that fleetctl must send
 //   < STATUS [BODY]             the answer to it
+//   < +MS STATUS [BODY]         the same, when so many milliseconds have passed
 //   out|LINE                    what it must print on stdout
 //   err|LINE                    and on stderr
 //   = EXIT-CODE                 ends the call
@@ -14,6 +15,7 @@
 // @SOCKET@ stands for the path of the fake's socket. With FLEET_UPDATE_GOLDEN=1 in the environment
 // the out, err and = lines are written anew instead of compared.
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -37,6 +39,7 @@ using testing::TestSocket;
 
 struct Exchange {
   std::string request;  // METHOD TARGET [BODY]
+  std::chrono::milliseconds after{};
   int status = 0;
   std::string body;
 };
@@ -50,9 +53,21 @@ struct Call {
   int exit_code = 0;
 };
 
+// Time passes only in the fake fleetd.
+class FakeClock final : public Clock {
+ public:
+  Time now() const override { return Time(std::chrono::nanoseconds(now_.load())); }
+  void sleep(std::chrono::milliseconds duration) override {
+    now_ += std::chrono::nanoseconds(duration).count();
+  }
+
+ private:
+  std::atomic<std::int64_t> now_ = 3'600'000'000'000;
+};
+
 class FakeFleetd {
  public:
-  explicit FakeFleetd(const std::string& path) {
+  FakeFleetd(const std::string& path, FakeClock& clock) : clock_(clock) {
     TestSocket listener = TestSocket::listen_unix(path);
     server_ = *HttpServer::create(
         loop_, listener.release(),
@@ -95,6 +110,7 @@ class FakeFleetd {
       response.status = 599;
       return response;
     }
+    clock_.sleep(expected_[next_].after);
     response.status = expected_[next_].status;
     response.body = expected_[next_].body;
     if (!response.body.empty()) response.headers = {{"Content-Type", "application/json"}};
@@ -102,6 +118,7 @@ class FakeFleetd {
     return response;
   }
 
+  FakeClock& clock_;
   AsioLoop loop_;
   std::unique_ptr<HttpServer> server_;
   std::thread thread_;
@@ -109,12 +126,6 @@ class FakeFleetd {
   std::vector<Exchange> expected_;
   std::size_t next_ = 0;
   std::string surprises_;
-};
-
-class RealClock final : public Clock {
- public:
-  Time now() const override { return Time(std::chrono::steady_clock::now().time_since_epoch()); }
-  void sleep(std::chrono::milliseconds) override {}
 };
 
 std::vector<std::string> words_of(const std::string& line) {
@@ -147,11 +158,10 @@ class Golden : public ::testing::TestWithParam<std::filesystem::path> {
       ASSERT_EQ(call.args.front(), "fleetctl") << line;
       call.args.erase(call.args.begin());
     } else if (line.starts_with("> ")) {
-      call.exchanges.push_back({rest, 0, ""});
+      call.exchanges.push_back({rest, {}, 0, ""});
     } else if (line.starts_with("< ")) {
       ASSERT_FALSE(call.exchanges.empty()) << line;
-      call.exchanges.back().status = std::stoi(rest);
-      if (rest.size() > 4) call.exchanges.back().body = rest.substr(4);
+      answer(call.exchanges.back(), rest);
     } else if (line.starts_with("file ")) {
       const std::filesystem::path name = line.substr(5);
       if (name.has_parent_path()) std::filesystem::create_directories(name.parent_path());
@@ -168,16 +178,25 @@ class Golden : public ::testing::TestWithParam<std::filesystem::path> {
     if (!line.starts_with("out|") && !line.starts_with("err|")) call.input.push_back(line);
   }
 
+  static void answer(Exchange& exchange, std::string text) {
+    if (text.starts_with('+')) {
+      exchange.after = std::chrono::milliseconds(std::stoi(text));
+      text.erase(0, text.find(' ') + 1);
+    }
+    exchange.status = std::stoi(text);
+    if (text.size() > 4) exchange.body = text.substr(4);
+  }
+
   std::string run(const Call& call) {
     fleetd_.expect(call.exchanges);
     std::ostringstream out;
     std::ostringstream err;
-    RealClock clock;
+
     const Environment environment = [&](const std::string& name) -> std::optional<std::string> {
       if (name == "FLEETCTL_ENDPOINT") return "unix://" + socket_;
       return std::nullopt;
     };
-    const int exit_code = run_fleetctl(call.args, environment, clock, out, err);
+    const int exit_code = run_fleetctl(call.args, environment, clock_, out, err);
     std::string errors = err.str();
     replace_all(errors, socket_, "@SOCKET@");
     EXPECT_EQ(fleetd_.complaints(), "") << call.input.front();
@@ -199,7 +218,8 @@ class Golden : public ::testing::TestWithParam<std::filesystem::path> {
 
   TempDir dir_;
   std::string socket_ = dir_.file("fleet.sock");
-  FakeFleetd fleetd_{socket_};
+  FakeClock clock_;
+  FakeFleetd fleetd_{socket_, clock_};
   std::filesystem::path before_;
   std::ofstream file_;
 };

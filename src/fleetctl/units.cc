@@ -109,22 +109,30 @@ class Planner {
     return {};
   }
 
-  // The content of an instance that has no file of its own.
+  // The content of an instance that has no file of its own. Many instances of one template are
+  // the rule, so that it is looked for once.
   Result<std::optional<UnitFile>> template_of(const UnitArgument& argument) {
     const UnitName name = split_unit_name(argument.name);
     if (!name.is_instance()) return std::nullopt;
-    const auto found = context_.api.unit(name.template_name());
-    if (!found) return std::unexpected(found.error());
     const std::string path = directory_of(argument.path) + name.template_name();
+    if (const auto known = templates_.find(path); known != templates_.end()) return known->second;
+    auto found = find_template(name.template_name(), path);
+    if (found) templates_.emplace(path, *found);
+    return found;
+  }
+
+  Result<std::optional<UnitFile>> find_template(const std::string& name, const std::string& path) {
+    const auto found = context_.api.unit(name);
+    if (!found) return std::unexpected(found.error());
     auto local = read_unit_file(path);
-    if (!local) return failed_reading(name.template_name(), local.error());
+    if (!local) return failed_reading(name, local.error());
     if (!*found) return local;
     UnitFile stored{(*found)->options};
     if (*local && hash_of(**local) != hash_of(stored)) {
       context_.err << fmt::format(
           "WARNING: Unit {} in registry differs from local template unit file {}. It is the one in "
           "the registry that is used.\n",
-          name.template_name(), path);
+          name, path);
     }
     return std::optional(std::move(stored));
   }
@@ -168,6 +176,7 @@ class Planner {
   const std::string state_;
   Known known_;
   std::vector<PlannedUnit> plan_;
+  std::map<std::string, std::optional<UnitFile>> templates_;  // by path
   bool from_template_ = false;  // the last local_file() was a template
 };
 

@@ -19,9 +19,20 @@ constexpr milliseconds kSilence{1'000};
 // How long an API that does not answer, or has lost its registry, is asked again.
 constexpr milliseconds kPatience{20'000};
 constexpr milliseconds kPause{500};
+// A simple service is active as soon as its process exists: one that fails at once is to be told
+// from one that runs. (1.0 looked for the first time after 250 ms.)
+constexpr milliseconds kActiveHold{250};
+// A unit that was launched and is inactive has run to its end, as a oneshot does; unless systemd's
+// word of its being active is still on the way.
+constexpr milliseconds kInactiveHold{1'000};
 // A global unit whose machines all have it is done after this long, though there may be a reason
 // why it is not on others, or none at all has it.
 constexpr milliseconds kSettle{2'000};
+
+// More units than kManyUnits are not told of one by one.
+constexpr std::size_t kManyUnits = 8;
+constexpr std::size_t kFewUnits = 3;
+constexpr milliseconds kTellPause{5'000};
 
 using Kind = Judgement::Kind;
 
@@ -50,9 +61,10 @@ Judgement judge_launched_on(const UnitStatusEntity& unit, const UnitOnMachineEnt
   if (machine.state == "launched" && machine.current_state == "launched" && same) {
     result.in_state = true;
     const std::string& active = machine.systemd_active_state;
-    // Inactive after a start that systemd calls done: it has run to its end, as a oneshot does.
     if (is_one_of(active, {"active", "reloading", "refreshing", "inactive"})) {
       result.kind = Kind::reached;
+      result.hold = active == "inactive" ? kInactiveHold : kActiveHold;
+      result.evidence = machine.machine_id + " " + active;
     } else if (active == "failed") {
       result.kind = Kind::failed;
       result.text = machine.problem.empty() ? systemd_words(machine) : machine.problem;
@@ -152,10 +164,12 @@ Judgement judge_global(const UnitStatusEntity& unit, Goal goal) {
     }
     if (one.kind == Kind::failed) return one;
     if (one.kind == Kind::waiting) all = one;
+    if (all.kind == Kind::waiting) continue;
+    all.hold = std::max(all.hold, one.hold);
+    all.evidence += one.evidence + "\n";
   }
   if (all.kind == Kind::reached && (scheduled == 0 || !unit.reason.empty())) {
-    all.kind = Kind::waiting;
-    all.may_grow = true;
+    all.hold = kSettle;
     all.text = unit.reason.empty() ? "no machine has been chosen yet" : unit.reason;
   }
   return all;
@@ -175,12 +189,16 @@ class Waiter {
       if (status) {
         silent_since_.reset();
         if (Status seen = look(*status); !seen) return seen;
-        after_ = status->revision;
+        seen_ = std::move(*status);
       } else if (Status tolerated = tolerate(status.error()); !tolerated) {
         return tolerated;
       }
       if (pending_.empty()) return {};
-      if (deadline_ && context_.clock.now() >= *deadline_) return timed_out();
+      if (deadline_ && context_.clock.now() >= *deadline_) {
+        // What is as it should be, if only just, is not late.
+        std::erase_if(pending_, [&](const std::string& name) { return holding_.contains(name); });
+        return pending_.empty() ? Status() : timed_out();
+      }
       if (context_.clock.now() - start_ >= kSilence) tell();
       status = next();
     }
@@ -188,19 +206,18 @@ class Waiter {
 
  private:
   Result<StatusEntity> next() {
-    if (!after_) return context_.api.status(pending_);
+    if (!seen_) return context_.api.status(pending_);
     const Time now = context_.clock.now();
     Duration wait = std::chrono::hours(1);
     if (deadline_) wait = std::min<Duration>(wait, *deadline_ - now);
     if (now - start_ < kSilence) wait = std::min<Duration>(wait, start_ + kSilence - now);
     if (settles_at_) wait = std::min<Duration>(wait, *settles_at_ - now);
     wait = std::max<Duration>(wait, milliseconds(1));
-    auto status =
-        context_.api.wait_for_change(pending_, *after_, std::chrono::ceil<milliseconds>(wait));
+    auto status = context_.api.wait_for_change(pending_, seen_->revision,
+                                               std::chrono::ceil<milliseconds>(wait));
     if (!status) return std::unexpected(status.error());
-    if (*status) return std::move(**status);
-    // Nothing happened. Look at it again all the same when a global unit may have settled.
-    return context_.api.status(pending_);
+    // If nothing happened, what was seen has lasted for so much longer.
+    return *status ? std::move(**status) : *seen_;
   }
 
   // A fleetd that restarts, or an etcd that is away for a moment, does not end the wait.
@@ -221,12 +238,14 @@ class Waiter {
     for (const std::string& name : pending_) {
       const auto found = std::ranges::find(status.units, name, &UnitStatusEntity::name);
       const UnitStatusEntity* unit = found == status.units.end() ? nullptr : &*found;
-      Judgement result = judge(unit, goal_);
-      if (result.may_grow && settled(name)) result.kind = Kind::reached;
-      if (!result.may_grow) growing_since_.erase(name);
+      const Judgement result = judge(unit, goal_);
       const bool global = unit != nullptr && unit->global;
       if (result.in_state || result.kind == Kind::reached) report(name, result, global);
-      if (result.kind == Kind::reached) continue;
+      if (result.kind != Kind::reached) {
+        holding_.erase(name);
+      } else if (has_lasted(name, result)) {
+        continue;
+      }
       if (result.kind == Kind::failed) {
         Error error = failed(name, result);
         if (failure) context_.err << "Error waiting for units: " << failure->message << "\n";
@@ -240,9 +259,12 @@ class Waiter {
     return {};
   }
 
-  bool settled(const std::string& name) {
+  bool has_lasted(const std::string& name, const Judgement& result) {
+    if (result.hold == Duration::zero()) return true;
     const Time now = context_.clock.now();
-    const Time end = growing_since_.try_emplace(name, now).first->second + kSettle;
+    auto& held = holding_[name];
+    if (held.since == Time() || held.evidence != result.evidence) held = {result.evidence, now};
+    const Time end = held.since + result.hold;
     if (now >= end) return true;
     settles_at_ = settles_at_ ? std::min(*settles_at_, end) : end;
     return false;
@@ -272,14 +294,24 @@ class Waiter {
     return text;
   }
 
-  // Says of each unit what it waits for, once for as long as that is the same.
+  // Says of each unit what it waits for, once for as long as that is the same. Of many units the
+  // first ones have to do, and now and then.
   void tell() {
+    std::size_t left = pending_.size();
+    if (pending_.size() > kManyUnits) {
+      if (context_.clock.now() < next_tell_) return;
+      next_tell_ = context_.clock.now() + kTellPause;
+      context_.err << "Waiting for " << pending_.size() << " units, these and others:\n";
+      left = kFewUnits;
+    }
     for (const std::string& name : pending_) {
-      if (!waiting_.contains(name)) continue;
+      const auto known = waiting_.find(name);
+      if (known == waiting_.end() || known->second.first.text.empty()) continue;
       std::string text = text_of(name);
-      if (told_[name] == text) continue;
+      if (pending_.size() <= kManyUnits && told_[name] == text) continue;
       context_.err << text << std::flush;
       told_[name] = std::move(text);
+      if (--left == 0) return;
     }
   }
 
@@ -297,13 +329,18 @@ class Waiter {
   const Goal goal_;
   const Time start_;
   std::optional<Time> deadline_;
-  std::optional<std::int64_t> after_;
+  std::optional<StatusEntity> seen_;
   std::optional<Time> silent_since_;
   std::optional<Time> settles_at_;
-  std::map<std::string, Time> growing_since_;
+  struct Held {
+    std::string evidence;
+    Time since;
+  };
+  std::map<std::string, Held> holding_;  // reached, and to last a little
   std::set<std::string> reported_;
   std::map<std::string, std::pair<Judgement, std::vector<RefusalEntity>>> waiting_;
   std::map<std::string, std::string> told_;
+  Time next_tell_;
 };
 
 }  // namespace

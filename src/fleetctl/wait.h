@@ -24,8 +24,9 @@ struct Judgement {
   std::string machine;  // where, if on one
   std::string state;    // what to report: launched, loaded, inactive
   std::string text;     // waiting: for what; failed: why
-  // It is complete as far as one can see, but more machines may follow (global units).
-  bool may_grow = false;
+  // Reached, but to be believed only when it has stayed as `evidence` says for this long.
+  Duration hold{};
+  std::string evidence;
 };
 
 // Pure. `unit` is null if the cluster does not know it.

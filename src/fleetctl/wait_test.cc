@@ -140,8 +140,41 @@ TEST_F(WaitTest, OneRequestForWhatIsThere) {
   EXPECT_TRUE(wait(Goal::launched));
   EXPECT_EQ(out_.str(), "Unit a.service launched on aaaaaaaa.../10.0.0.1\n");
   EXPECT_EQ(err_.str(), "");
-  EXPECT_EQ(api_.requests, 1);
-  EXPECT_EQ(took, milliseconds(0));
+  EXPECT_EQ(api_.requests, 2);  // the second one to see that it lasts
+  EXPECT_EQ(took, milliseconds(250));
+}
+
+TEST_F(WaitTest, AServiceThatFailsAtOnceIsNotTakenForOneThatRuns) {
+  api_.says({}, at(1, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  api_.says(milliseconds(20),
+            at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "failed")})}));
+  EXPECT_FALSE(wait(Goal::launched));
+  EXPECT_EQ(took, milliseconds(20));
+}
+
+TEST_F(WaitTest, InactiveIsTheEndOfAOneshotOnlyWhenItStaysSo) {
+  api_.says({},
+            at(1, {unit("launched", "launched", {on(kA, "launched", "launched", "inactive")})}));
+  EXPECT_TRUE(wait(Goal::launched));
+  EXPECT_EQ(took, seconds(1));
+  EXPECT_EQ(err_.str(), "");
+}
+
+TEST_F(WaitTest, InactiveMayBeFollowedByTheNewsOfTheStart) {
+  api_.says({},
+            at(1, {unit("launched", "launched", {on(kA, "launched", "launched", "inactive")})}));
+  api_.says(milliseconds(30),
+            at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  EXPECT_TRUE(wait(Goal::launched));
+  EXPECT_EQ(took, milliseconds(280));
+}
+
+TEST_F(WaitTest, WhatIsThereAtTheDeadlineIsNotLate) {
+  api_.says({}, at(1, {unit("launched", "inactive")}));
+  api_.says(milliseconds(1'900),
+            at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  EXPECT_TRUE(wait(Goal::launched, 1));
+  EXPECT_EQ(took, seconds(2));
 }
 
 TEST_F(WaitTest, IsSilentForASecondAndThenSaysEachThingOnce) {
@@ -161,8 +194,32 @@ TEST_F(WaitTest, IsSilentForASecondAndThenSaysEachThingOnce) {
             "  bbbbbbbb.../10.0.0.2: lacks disk=ssd\n"
             "Waiting for unit a.service on bbbbbbbb.../10.0.0.2: systemd says activating\n");
   EXPECT_EQ(out_.str(), "Unit a.service launched on bbbbbbbb.../10.0.0.2\n");
-  EXPECT_EQ(took, seconds(101));
+  EXPECT_EQ(took, milliseconds(101'250));
   EXPECT_LE(api_.requests, 10);  // no polling: long polls that end by themselves, and changes
+}
+
+TEST_F(WaitTest, OfManyUnitsAFewAreToldNowAndThen) {
+  std::vector<std::string> names;
+  StatusEntity nowhere = at(1, {});
+  for (int i = 100; i < 120; ++i) {
+    names.push_back("u" + std::to_string(i) + ".service");
+    nowhere.units.push_back(unit("launched", "inactive"));
+    nowhere.units.back().name = names.back();
+    nowhere.units.back().reason = "no machine can take it";
+  }
+  api_.says({}, nowhere);
+  for (int i = 1; i < 20; ++i) {
+    nowhere.revision = i + 1;
+    api_.says(milliseconds(1'500 + 100 * i), nowhere);
+  }
+  static constexpr FlagSpec kAttempts{"block-attempts", 0, FlagType::integer, "0", ""};
+  (void)flags_.set(kAttempts, "2");
+  EXPECT_FALSE(wait_for(context_, names, Goal::launched));
+  EXPECT_EQ(err_.str(),
+            "Waiting for 20 units, these and others:\n"
+            "Waiting for unit u100.service: no machine can take it\n"
+            "Waiting for unit u101.service: no machine can take it\n"
+            "Waiting for unit u102.service: no machine can take it\n");
 }
 
 TEST_F(WaitTest, QuickWaitsSayNothing) {
@@ -171,7 +228,7 @@ TEST_F(WaitTest, QuickWaitsSayNothing) {
             at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
   EXPECT_TRUE(wait(Goal::launched));
   EXPECT_EQ(err_.str(), "");
-  EXPECT_EQ(took, milliseconds(900));
+  EXPECT_EQ(took, milliseconds(1'150));
 }
 
 TEST_F(WaitTest, AttemptsBoundIt) {
@@ -227,7 +284,7 @@ TEST_F(WaitTest, AGlobalUnitIsDoneWhenAllItsMachinesAre) {
   global.machines[1] = on(kB, "launched", "launched", "active");
   api_.says(milliseconds(500), at(2, {global}));
   EXPECT_TRUE(wait(Goal::launched));
-  EXPECT_EQ(took, milliseconds(500));
+  EXPECT_EQ(took, milliseconds(750));
   EXPECT_EQ(out_.str(), "");
 }
 
