@@ -424,6 +424,14 @@ void Agent::ask_to_wake(Time now) {
   if (when) effects_.emplace_back(agent_effect::Wake{*when});
 }
 
+bool Agent::has_let_go() const {
+  return std::ranges::none_of(units_, [](const auto& it) {
+    const LocalUnitState& unit = it.second;
+    const bool idle = unit.running == TaskKind::none || unit.running == TaskKind::acknowledge;
+    return unit.decision.value && (unit.on_disk || unit.file_doubtful || !idle);
+  });
+}
+
 void Agent::log(LogLevel level, std::string text, std::string unit) {
   effects_.emplace_back(LogLine{level, std::move(text), std::move(unit), {}});
 }

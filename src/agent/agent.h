@@ -114,6 +114,10 @@ class Agent {
 
   const std::map<std::string, LocalUnitState>& units() const { return units_; }
 
+  // Whether nothing of what the cluster has decided about is left on this machine. All that may be
+  // missing is that the registry knows.
+  bool has_let_go() const;
+
  private:
   void handle(const agent_event::LocalUnitsListed& event, Time now);
   void handle(const agent_event::ScheduleRead& event, Time now);

@@ -591,7 +591,9 @@ TEST_F(AgentTest, HandsEverythingOverWhenItLeaves) {
   done(kA, TaskKind::stop);
   EXPECT_FALSE(left_);
   answer(kA, status("inactive"));
+  EXPECT_FALSE(agent_.has_let_go());
   done(kA, TaskKind::remove);
+  EXPECT_TRUE(agent_.has_let_go());
   const auto acknowledge = take(kA, TaskKind::acknowledge);
   EXPECT_EQ(acknowledge.revision, 5) << "the order to run it here is given back";
   send(event::TaskDone{kA, acknowledge.id, {}});

@@ -14,9 +14,12 @@ namespace fleet {
 
 namespace {
 
+using namespace std::chrono_literals;
+
 // The mirror of a fleetd that does not lead is given up when nobody has asked for this long.
 constexpr Duration kMirrorIdle = std::chrono::seconds(60);
-// With the store out of reach a stopped unit cannot be given away; stopping waits no longer for it.
+// With the store out of reach a stopped unit cannot be given away. Once all are stopped, leaving
+// waits no longer than this for it.
 constexpr Duration kLeaveWithoutStore = std::chrono::seconds(5);
 
 MachineRecord record_of(const NodeOptions& options) {
@@ -33,7 +36,10 @@ MachineRecord record_of(const NodeOptions& options) {
 
 struct Node::Impl final : ApiBackend {
   Impl(EventLoop& loop, Store& store, UnitManager& units, Log& log, NodeOptions options);
-  ~Impl() override { loop_.cancel(idle_timer_); }
+  ~Impl() override {
+    loop_.cancel(idle_timer_);
+    loop_.cancel(leave_timer_);
+  }
 
   // ApiBackend
   void read(std::function<void(Result<const Registry*>)> use) override;
@@ -52,6 +58,7 @@ struct Node::Impl final : ApiBackend {
   void answer_readers();
   void stop_mirror_if_idle();
   void leave(std::function<void()> done);
+  void watch_leaving(Duration stopped);
   void leave_cluster();
 
   struct Reader {
@@ -70,6 +77,7 @@ struct Node::Impl final : ApiBackend {
   std::vector<Reader> readers_;
   Time last_asked_;
   EventLoop::TimerId idle_timer_ = 0;
+  EventLoop::TimerId leave_timer_ = 0;
   std::function<void()> on_left_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 
@@ -233,11 +241,18 @@ void Node::Impl::leave(std::function<void()> done) {
                   "the cluster cannot be told that this machine leaves: " + told.error().message,
                   {},
                   options_.machine_id});
-      loop_.call_after(kLeaveWithoutStore, [this, alive = std::weak_ptr(alive_)] {
-        if (!alive.expired()) leave_cluster();
-      });
     }
+    watch_leaving(0s);
     agent_.leave([this] { leave_cluster(); });
+  });
+}
+
+// `stopped` is for how long all units have been stopped while the registry could not be told.
+void Node::Impl::watch_leaving(Duration stopped) {
+  if (stopped >= kLeaveWithoutStore) return leave_cluster();
+  leave_timer_ = loop_.call_after(1s, [this, stopped] {
+    leave_timer_ = 0;
+    if (on_left_) watch_leaving(agent_.agent().has_let_go() ? stopped + 1s : 0s);
   });
 }
 
