@@ -13,6 +13,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 const std::string kSleeper = "[Service]\nExecStart=/bin/sleep 1001\n";
+const std::string kSlow = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep 1\n";
 const std::string kHanging = "[Service]\nType=notify\nExecStart=/bin/sleep 1004\n";
 
 TEST_P(UnitManagerContract, AnObservedUnitIsReportedAtOnce) {
@@ -193,6 +194,66 @@ TEST_P(UnitManagerContract, CallsThatMeetABrokenConnectionEnd) {
   EXPECT_TRUE(list());
   EXPECT_TRUE(world_->run_until([&] { return start("fleetct-a.service").has_value(); }));
   for (const Pending& call : calls) EXPECT_EQ(call.calls, 1);
+}
+
+// Whatever happened in whatever order: in the end what was reported last is so.
+TEST_P(UnitManagerContract, TheLastReportIsTrue) {
+  constexpr int kUnits = 12;
+  constexpr int kSteps = 400;
+  std::uint32_t random = 20260101;
+  const auto pick = [&random](std::uint32_t below) {
+    random = random * 1664525 + 1013904223;
+    return (random >> 8) % below;
+  };
+  std::vector<std::string> names;
+  for (int i = 0; i < kUnits; ++i) names.push_back("fleetct-" + std::to_string(i) + ".service");
+  const std::string texts[] = {kSleeper, "[Service]\nExecStart=/bin/sleep 1002\n", kSlow,
+                               "[Service]\nType=simple\n",
+                               "[Service]\nType=oneshot\nExecStart=/bin/false\n"};
+  record_reports();
+  for (const std::string& name : names) manager().observe(name);
+
+  int open = 0;
+  const auto done = [&open](const Status&) { --open; };
+  for (int step = 0; step < kSteps; ++step) {
+    const std::string& name = names[pick(kUnits)];
+    switch (pick(9)) {
+      case 0:
+      case 1:
+        ++open, manager().start(name, done);
+        break;
+      case 2:
+        ++open, manager().stop(name, done);
+        break;
+      case 3:
+        ++open, manager().restart(name, done);
+        break;
+      case 4:
+      case 5:
+        ++open, manager().write(name, texts[pick(5)], false, done);
+        break;
+      case 6:
+        ++open, manager().remove(name, done);
+        break;
+      case 7:
+        manager().observe(name);
+        break;
+      case 8:
+        if (pick(10) == 0) ++open, manager().reload(done);
+        break;
+    }
+    const int allowed = static_cast<int>(pick(30));
+    world_->run_until([&] { return open <= allowed || step % 3 == 0; });
+  }
+  for (const std::string& name : names) ++open, manager().stop(name, done);
+  ASSERT_TRUE(world_->run_until([&] { return open == 0; })) << open;
+  for (const std::string& name : names) {
+    SCOPED_TRACE(name);
+    const auto now = query(name);
+    ASSERT_TRUE(now) << now.error().message;
+    EXPECT_TRUE(world_->run_until([&] { return reports_[name].back() == *now; }))
+        << "reported " << words(reports_[name].back()) << ", is " << words(*now);
+  }
 }
 
 }  // namespace
