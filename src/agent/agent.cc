@@ -408,7 +408,9 @@ void Agent::publish(const std::string& name) {
   const LocalUnitState& unit = units_.at(name);
   if (!situation_.registered) return;
   if (!unit.on_disk && unit.problem.empty()) return;
-  if (unit.on_disk && !unit.status) return;
+  // What systemd said before the last task would go with how far the unit has been taken since: a
+  // started unit that is told as dead. The answer to the question that follows is told instead.
+  if (unit.on_disk && (!unit.status || (unit.status_stale && unit.problem.empty()))) return;
   StateRecord report = report_of(unit);
   const auto before = published_.find(name);
   if (before != published_.end() && before->second == report) return;

@@ -576,6 +576,20 @@ TEST_F(AgentTest, PublishesOnlyChangesAndEverythingAgainOnANewLease) {
   EXPECT_EQ(asked(kA), TaskKind::none) << "what failed after it was launched is left to systemd";
 }
 
+// Seen by a person: list-units showed a unit that had just been started as dead.
+TEST_F(AgentTest, DoesNotPublishALaunchedUnitWithItsStatusFromBeforeTheStart) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  done(kA, TaskKind::start);
+  done(kA, TaskKind::note);
+  EXPECT_EQ(static_cast<int>(last_state(kA)->current), static_cast<int>(UnitState::loaded));
+  answer(kA, status("active"));
+  EXPECT_EQ(static_cast<int>(last_state(kA)->current), static_cast<int>(UnitState::launched));
+  EXPECT_EQ(last_state(kA)->active_state, "active");
+}
+
 TEST_F(AgentTest, HandsEverythingOverWhenItLeaves) {
   begin();
   launch(kA, 5);

@@ -93,7 +93,7 @@ Task task_to_have(const LocalUnitState& unit, const MachineSituation& situation)
 Task next_task(const LocalUnitState& unit, const MachineSituation& situation) {
   if (!unit.decision.value) {
     // Left as it is; but the cluster is told about it.
-    if (!unit.on_disk || unit.status) return {};
+    if (!unit.on_disk || (unit.status && !unit.status_stale)) return {};
     return {TaskKind::query, "its state is not known", {}};
   }
   if (situation.leaving) return task_to_let_go(unit, "fleet is being stopped on this machine");

@@ -22,9 +22,6 @@ constexpr milliseconds kPause{500};
 // A simple service is active as soon as its process exists: one that fails at once is to be told
 // from one that runs. (1.0 looked for the first time after 250 ms.)
 constexpr milliseconds kActiveHold{250};
-// A unit that was launched and is inactive has run to its end, as a oneshot does; unless systemd's
-// word of its being active is still on the way.
-constexpr milliseconds kInactiveHold{1'000};
 // A global unit whose machines all have it is done after this long, though there may be a reason
 // why it is not on others, or none at all has it.
 constexpr milliseconds kSettle{2'000};
@@ -63,7 +60,8 @@ Judgement judge_launched_on(const UnitStatusEntity& unit, const UnitOnMachineEnt
     const std::string& active = machine.systemd_active_state;
     if (is_one_of(active, {"active", "reloading", "refreshing", "inactive"})) {
       result.kind = Kind::reached;
-      result.hold = active == "inactive" ? kInactiveHold : kActiveHold;
+      // One that was launched and is inactive has run to its end, as a oneshot does.
+      if (active != "inactive") result.hold = kActiveHold;
       result.evidence = machine.machine_id + " " + active;
     } else if (active == "failed") {
       result.kind = Kind::failed;
