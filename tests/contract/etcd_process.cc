@@ -125,6 +125,7 @@ void EtcdProcess::kill() {
 
 void EtcdProcess::freeze() {
   ::kill(pid_, SIGSTOP);
+  waitpid(pid_, nullptr, WUNTRACED);  // until all of its threads stand still
 }
 
 void EtcdProcess::thaw() {

@@ -17,8 +17,8 @@ void Client::sign_in(Time deadline, std::function<void(std::expected<void, Failu
   if (signing_in_.size() > 1) return;  // one request serves all; the password costs etcd much
   using SignIn = Call<etcdserverpb::AuthenticateRequest, etcdserverpb::AuthenticateResponse>;
   const auto call = std::make_shared<SignIn>();
-  call->start = [](Endpoint& endpoint, auto... arguments) {
-    endpoint.auth->async()->Authenticate(arguments...);
+  call->start = [](Endpoint& endpoint, auto* context, auto* request, auto* response, auto done) {
+    endpoint.auth->async()->Authenticate(context, request, response, std::move(done));
   };
   call->what = "sign in";
   call->request = credentials_->request();

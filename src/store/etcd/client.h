@@ -138,17 +138,18 @@ void Client::attempt(std::shared_ptr<Call<Request, Response>> call) {
   begun.context->set_deadline(std::chrono::system_clock::now() + time);
   const std::string token = credentials_->sign(*begun.context);
   const auto response = std::make_shared<Response>();
+  std::function<void(grpc::Status)> done = [this, &loop = loop_, owner = owner_, group = group_,
+                                            id = begun.id, call, index, token,
+                                            response](const grpc::Status& status) {
+    take_from_grpc();
+    // On a thread of gRPC's. `this` is only good on the loop, if the owner lives.
+    post_to(loop, owner, [this, call, index, token, status, response] {
+      on_status(call, index, token, status, *response);
+    });
+    group->end(id);
+  };
   hand_to_grpc();
-  call->start(endpoint, begun.context, &call->request, response.get(),
-              [this, &loop = loop_, owner = owner_, group = group_, id = begun.id, call, index,
-               token, response](const grpc::Status& status) {
-                take_from_grpc();
-                // On a thread of gRPC's. `this` is only good on the loop, if the owner lives.
-                post_to(loop, owner, [this, call, index, token, status, response] {
-                  on_status(call, index, token, status, *response);
-                });
-                group->end(id);
-              });
+  call->start(endpoint, begun.context, &call->request, response.get(), std::move(done));
 }
 
 // Whether a call that failed was carried out cannot be told from its status. So that the usual
@@ -158,8 +159,8 @@ template <class Request, class Response>
 void Client::probe(std::shared_ptr<Call<Request, Response>> call) {
   using Probe = Call<etcdserverpb::RangeRequest, etcdserverpb::RangeResponse>;
   const auto probe = std::make_shared<Probe>();
-  probe->start = [](Endpoint& endpoint, auto... arguments) {
-    endpoint.kv->async()->Range(arguments...);
+  probe->start = [](Endpoint& endpoint, auto* context, auto* request, auto* response, auto done) {
+    endpoint.kv->async()->Range(context, request, response, std::move(done));
   };
   probe->what = call->what;
   probe->request.set_key(std::string(1, '\0'));

@@ -127,8 +127,8 @@ void EtcdStore::Impl::read(KeyRange range, Revision at, Callback<ReadResult> don
 
 void EtcdStore::Impl::read_page(std::shared_ptr<Read> read) {
   const auto call = std::make_shared<Call<pb::RangeRequest, pb::RangeResponse>>();
-  call->start = [](Endpoint& endpoint, auto... arguments) {
-    endpoint.kv->async()->Range(arguments...);
+  call->start = [](Endpoint& endpoint, auto* context, auto* request, auto* response, auto done) {
+    endpoint.kv->async()->Range(context, request, response, std::move(done));
   };
   call->what = fmt::format("read {}{}", read->range.key, read->range.prefix ? "*" : "");
   call->request.set_key(read->next_key);
@@ -178,8 +178,8 @@ void EtcdStore::Impl::commit(Transaction transaction, Callback<TransactionResult
     return;
   }
   const auto call = std::make_shared<Call<pb::TxnRequest, pb::TxnResponse>>();
-  call->start = [](Endpoint& endpoint, auto... arguments) {
-    endpoint.kv->async()->Txn(arguments...);
+  call->start = [](Endpoint& endpoint, auto* context, auto* request, auto* response, auto done) {
+    endpoint.kv->async()->Txn(context, request, response, std::move(done));
   };
   call->what = "write";
   call->request = etcd::to_message(transaction);
@@ -198,8 +198,8 @@ void EtcdStore::Impl::commit(Transaction transaction, Callback<TransactionResult
 void EtcdStore::Impl::grant_lease(std::chrono::seconds ttl, Callback<LeaseId> done) {
   // Repeatable: a lease that was granted without our knowing runs out by itself.
   const auto call = std::make_shared<Call<pb::LeaseGrantRequest, pb::LeaseGrantResponse>>();
-  call->start = [](Endpoint& endpoint, auto... arguments) {
-    endpoint.lease->async()->LeaseGrant(arguments...);
+  call->start = [](Endpoint& endpoint, auto* context, auto* request, auto* response, auto done) {
+    endpoint.lease->async()->LeaseGrant(context, request, response, std::move(done));
   };
   call->what = "get a lease";
   call->request.set_ttl(std::max<std::int64_t>(ttl.count(), 1));
@@ -232,8 +232,8 @@ void EtcdStore::Impl::forget_lease(LeaseId id) {
 void EtcdStore::Impl::revoke_lease(LeaseId id, std::function<void(Status)> done) {
   forget_lease(id);
   const auto call = std::make_shared<Call<pb::LeaseRevokeRequest, pb::LeaseRevokeResponse>>();
-  call->start = [](Endpoint& endpoint, auto... arguments) {
-    endpoint.lease->async()->LeaseRevoke(arguments...);
+  call->start = [](Endpoint& endpoint, auto* context, auto* request, auto* response, auto done) {
+    endpoint.lease->async()->LeaseRevoke(context, request, response, std::move(done));
   };
   call->what = fmt::format("revoke the lease {:x}", id);
   call->request.set_id(id);

@@ -166,8 +166,9 @@ void LeaseKeeper::begin_sign_in(Keeping keeping, Endpoint& endpoint, std::size_t
   const CallGroup::Begun begun_call = group_->begin();
   call->request = credentials_->request();
   begun_call.context->set_deadline(std::chrono::system_clock::now() + time);
-  const auto done = [this, call, id = begun_call.id, group = group_, keeping, index,
-                     begun = Clock::now()](const grpc::Status& status) {
+  std::function<void(grpc::Status)> done = [this, call, id = begun_call.id, group = group_, keeping,
+                                            index,
+                                            begun = Clock::now()](const grpc::Status& status) {
     take_from_grpc();
     Answer answer = Answer::none;
     if (status.ok()) {
@@ -181,7 +182,8 @@ void LeaseKeeper::begin_sign_in(Keeping keeping, Endpoint& endpoint, std::size_t
     group->end(id);
   };
   hand_to_grpc();
-  endpoint.auth->async()->Authenticate(begun_call.context, &call->request, &call->response, done);
+  endpoint.auth->async()->Authenticate(begun_call.context, &call->request, &call->response,
+                                       std::move(done));
 }
 
 void LeaseKeeper::finish(Keeping keeping, std::size_t endpoint, Clock::time_point begun,

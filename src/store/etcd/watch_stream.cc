@@ -29,9 +29,10 @@ void WatchStream::start() {
   self_ = shared_from_this();
   endpoint_.watch->async()->Watch(call_.context, this);
   response_ = std::make_shared<etcdserverpb::WatchResponse>();
+  etcdserverpb::WatchResponse* const response = response_.get();
   hand_to_grpc();
   StartWrite(&request_);
-  StartRead(response_.get());
+  StartRead(response);
   StartCall();
 }
 
@@ -46,8 +47,9 @@ void WatchStream::OnReadDone(bool ok) {
   }
   callbacks_.received(std::move(message));
   response_ = std::make_shared<etcdserverpb::WatchResponse>();
+  etcdserverpb::WatchResponse* const response = response_.get();
   hand_to_grpc();
-  StartRead(response_.get());
+  StartRead(response);
 }
 
 void WatchStream::OnDone(const grpc::Status& status) {
