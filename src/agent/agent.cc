@@ -191,6 +191,7 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
     case TaskKind::acknowledge:
       // A new decision may have come meanwhile; then it was the old one that is gone.
       if (unit.decision.mod_revision == unit.acknowledging) unit.decision = {};
+      if (situation_.leaving) given_back_.insert(name);
       published_.erase(name);
       break;
     default:
@@ -314,6 +315,7 @@ void Agent::plan(Time now) {
       continue;
     }
     if (unit.running != TaskKind::none || unit.not_before > now) continue;
+    if (given_back_.contains(name) && unit.decision.exists()) continue;
     const Task task = next_task(unit, situation_);
     switch (task.kind) {
       case TaskKind::none:
@@ -349,8 +351,8 @@ void Agent::plan(Time now) {
     const Task task = next_task(unit, situation_);
     if (task.kind != TaskKind::none) run(name, unit, task, now);
   }
-  if (situation_.leaving && !left_said_ && std::ranges::none_of(units_, [](const auto& it) {
-        return it.second.decision.value.has_value();
+  if (situation_.leaving && !left_said_ && std::ranges::none_of(units_, [this](const auto& it) {
+        return it.second.decision.value.has_value() && !given_back_.contains(it.first);
       })) {
     left_said_ = true;
     effects_.emplace_back(agent_effect::Left{});

@@ -156,6 +156,9 @@ class Agent {
   std::set<std::string> writing_;  // a file is being written or has just been
   Timetable jobs_;                 // a systemd job is under way: to be re-checked
   Timetable backing_off_;
+  // While leaving: units that were given back. If the cluster was not told that this machine leaves
+  // they may come again, and giving them back again would go on for ever.
+  std::set<std::string> given_back_;
   bool reloading_ = false;
   std::set<std::string> reload_covers_;  // units whose files were in place when the reload began
   std::uint64_t last_id_ = 0;

@@ -614,6 +614,18 @@ TEST_F(AgentTest, HandsEverythingOverWhenItLeaves) {
   EXPECT_TRUE(left_);
 }
 
+TEST_F(AgentTest, GivesAUnitBackOnlyOnceWhenItLeaves) {
+  begin();
+  send(event::Unregistered{});
+  order(kA, decision(UnitState::launched, 5));
+  send(event::Leave{});
+  done(kA, TaskKind::acknowledge);
+  EXPECT_TRUE(left_);
+  order(kA, decision(UnitState::launched, 7));  // the cluster does not know that it leaves
+  EXPECT_EQ(asked(kA), TaskKind::none);
+  EXPECT_TRUE(agent_.has_let_go());
+}
+
 TEST_F(AgentTest, LeavesAtOnceIfThereIsNothingToHandOver) {
   begin({{kA, kText, ""}});
   answer(kA, status("active"));
