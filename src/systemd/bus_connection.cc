@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <utility>
@@ -33,6 +34,14 @@ constexpr int kMessagesPerTurn = 64;
 
 bool is_any_of(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::ranges::find(names, name) != names.end();
+}
+
+// Where systemd listens itself, as `systemctl` knows it; empty if not for us.
+std::string private_address(bool user) {
+  if (!user) return geteuid() == 0 ? "unix:path=/run/systemd/private" : "";
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  if (runtime == nullptr || *runtime == '\0') return "";
+  return std::string("unix:path=") + runtime + "/systemd/private";
 }
 
 }  // namespace
@@ -98,13 +107,15 @@ bool BusConnection::open_bus() {
   sd_bus* raw = nullptr;
   int result = user_ ? sd_bus_open_user(&raw) : sd_bus_open_system(&raw);
   bus_.reset(raw);
-  if (result < 0 && !user_ && geteuid() == 0) {
-    // Early or late in a machine's life systemd is there without a bus: root may ask it directly.
+  const std::string address = private_address(user_);
+  if (result < 0 && !address.empty()) {
+    // Early or late in a machine's life systemd is there without a bus: its own user may ask it
+    // directly.
     bus_.reset();
     raw = nullptr;
     result = sd_bus_new(&raw);
     bus_.reset(raw);
-    if (result >= 0) result = sd_bus_set_address(raw, "unix:path=/run/systemd/private");
+    if (result >= 0) result = sd_bus_set_address(raw, address.c_str());
     if (result >= 0) result = sd_bus_start(raw);
   }
   return result >= 0;

@@ -183,5 +183,19 @@ TEST_F(RealRestart, AConflictingUnitIsAStop) {
   EXPECT_EQ(answer_after({"systemctl", "start", "fleetct-other.service"}), "stop");
 }
 
+TEST_F(RealRestart, TheJournalKnowsUnitAndMachineOfALine) {
+  const std::vector<std::string> find = {"journalctl",
+                                         "-q",
+                                         "--no-pager",
+                                         "-o",
+                                         "cat",
+                                         "_PID=" + property(name_, "MainPID"),
+                                         "SYSLOG_IDENTIFIER=fleetd",
+                                         "PRIORITY=4",
+                                         "FLEET_UNIT=fleetct-x.service",
+                                         "FLEET_MACHINE=machine1"};
+  EXPECT_TRUE(wait([&] { return run_command(find).contains("waits\nfor SIGTERM"); }));
+}
+
 }  // namespace
 }  // namespace fleet

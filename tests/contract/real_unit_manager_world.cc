@@ -25,6 +25,7 @@
 
 #include "poll_loop.h"
 #include "real_machine.h"
+#include "systemd/journal_log.h"
 #include "systemd/sdbus_unit_manager.h"
 #include "systemd/service.h"
 #include "unit_manager_contract.h"
@@ -194,9 +195,11 @@ namespace {
 
 volatile std::sig_atomic_t terminated = 0;
 
-// The service of real_systemd_test.cc: runs until SIGTERM, then asks systemd what for, and writes
-// the answer to a file.
+// The service of real_systemd_test.cc: logs a line, runs until SIGTERM, then asks systemd what for,
+// and writes the answer to a file.
 int answer_on_sigterm(const std::string& path) {
+  fleet::JournalLog log(fleet::LogLevel::info);
+  log.write({fleet::LogLevel::warning, "waits\nfor SIGTERM", "fleetct-x.service", "machine1"});
   std::signal(SIGTERM, [](int) { terminated = 1; });
   fleet::PollLoop loop;
   fleet::notify_ready("waits");
