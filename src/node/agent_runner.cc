@@ -79,10 +79,15 @@ void AgentRunner::list_units() {
 
 void AgentRunner::registered(LeaseId lease, bool new_lease) {
   publisher_.set_lease(lease);
-  step(agent_event::Registered{new_lease});
+  registered_ = true;
+  schedule_doubtful_ = schedule_doubtful_ || new_lease;
+  if (!schedule_doubtful_) return step(agent_event::Registered{false});
+  schedule_.stop();
+  schedule_.start();
 }
 
 void AgentRunner::unregistered() {
+  registered_ = false;
   step(agent_event::Unregistered{});
 }
 
@@ -100,6 +105,8 @@ void AgentRunner::read_schedule(const ReadResult& result) {
     event.decisions.emplace(key->name, entry_of(value));
   }
   step(event);
+  if (!registered_ || !std::exchange(schedule_doubtful_, false)) return;
+  step(agent_event::Registered{true});
 }
 
 void AgentRunner::change_schedule(const WatchBatch& batch) {

@@ -59,6 +59,10 @@ class AgentRunner {
   Feed schedule_;
   int list_failures_ = 0;
   bool schedule_failed_ = false;  // said already
+  bool registered_ = false;
+  // Of a new lease: while there was none the cluster may have given this machine's units away.
+  // Nothing is begun before the schedule has been read anew.
+  bool schedule_doubtful_ = false;
   EventLoop::TimerId list_timer_ = 0;
   EventLoop::TimerId wake_timer_ = 0;
   std::function<void()> on_left_;

@@ -108,6 +108,7 @@ class Cluster {
   void start(const std::string& id) {
     TestMachine& machine = at(id);
     kill(id);
+    leaving.erase(id);
     machine.session = std::make_unique<MemoryStore>(loop, etcd);
     machine.session->set_link(machine.link);
     machine.store = std::make_unique<CountingStore>(*machine.session);
@@ -204,6 +205,24 @@ class Cluster {
     return false;
   }
 
+  // Looks at what has been asked of the systemds since it was last called: nothing is stopped or
+  // restarted that was not ordered to since it was started, by the registry or by its machine's
+  // leaving.
+  void check_stops() {
+    for (auto& [id, machine] : machines) {
+      for (const FakeCall& call : machine->systemd.calls()) {
+        const std::pair key{id, call.name};
+        const bool ordered = orders_.contains(key) && orders_.at(key) + kNewsTakes >= started_[key];
+        if (call.verb == FakeCall::Verb::start) {
+          started_[key] = call.time;
+        } else if (!ordered && !leaving.contains(id)) {
+          violations.push_back(call.name + " was stopped on " + id + " without an order");
+        }
+      }
+      machine->systemd.clear_calls();
+    }
+  }
+
   // Once all is well: every machine runs what the registry wants there and nothing else of fleet's,
   // nothing runs twice, and what is not placed has a reason that time alone will not change.
   void expect_at_rest() const {
@@ -238,8 +257,30 @@ class Cluster {
   std::map<std::string, std::unique_ptr<TestMachine>> machines;
   Revision last_decision = 0;  // the newest revision of the schedule
   std::vector<std::string> violations;
+  std::set<std::string> leaving;  // machines whose fleetd has been told to leave
 
  private:
+  // An order may be on its way to a machine that is starting the unit.
+  static constexpr Duration kNewsTakes = std::chrono::milliseconds(50);
+
+  using Place = std::pair<std::string, std::string>;  // machine and unit
+
+  void note_order(const Key& key, const Entry<ScheduleRecord>& was) {
+    const Entry<ScheduleRecord> now = record_at(key);
+    if (!now.value) return;
+    const ScheduleRecord& is = *now.value;
+    if (is.state == UnitState::launched && was.value && was->hash == is.hash &&
+        was->restarts == is.restarts) {
+      return;
+    }
+    orders_[{key.machine, key.name}] = loop.now();
+  }
+  Entry<ScheduleRecord> record_at(const Key& key) const {
+    const Unit* unit = mirror.unit(key.name);
+    if (unit == nullptr || !unit->schedule.contains(key.machine)) return {};
+    return unit->schedule.at(key.machine);
+  }
+
   static bool assigned_anywhere(const Unit& unit) {
     for (const auto& [id, record] : unit.schedule) {
       if (record->state != UnitState::inactive) return true;
@@ -248,20 +289,27 @@ class Cluster {
   }
 
   void on_change(const WatchBatch& batch) {
-    mirror.apply(batch);
+    std::vector<std::pair<Key, Entry<ScheduleRecord>>> before;
     for (const WatchEvent& event : batch.events) {
       const auto key = mirror.keys().parse(event.value.key);
-      if (!key || key->kind != Key::Kind::schedule) continue;
+      if (key && key->kind == Key::Kind::schedule) before.emplace_back(*key, record_at(*key));
+    }
+    mirror.apply(batch);
+    for (const auto& [key, was] : before) {
       last_decision = batch.revision;
-      const Unit* unit = mirror.unit(key->name);
+      note_order(key, was);
+      const Unit* unit = mirror.unit(key.name);
       if (unit == nullptr || !unit->unit.value || unit->unit->requirements.global) continue;
       int assignments = 0;
       for (const auto& [id, record] : unit->schedule) {
         if (record->state != UnitState::inactive) ++assignments;
       }
-      if (assignments > 1) violations.push_back(key->name + " is assigned to two machines");
+      if (assignments > 1) violations.push_back(key.name + " is assigned to two machines");
     }
   }
+
+  std::map<Place, Time> orders_;   // when it was last ordered to change
+  std::map<Place, Time> started_;  // when it was last started
 };
 
 }  // namespace fleet

@@ -73,7 +73,8 @@ void EngineRunner::registry_gone() {
 void EngineRunner::begin_if_ready() {
   // A mirror that does not show our own leader key yet may be older than an earlier leader's last
   // decisions.
-  if (term_ == 0 || registry_ == nullptr || registry_->revision() < term_) return;
+  if (engine_.is_leading() || term_ == 0 || registry_ == nullptr || registry_->revision() < term_)
+    return;
   step(engine_event::LeadershipGained{term_});
 }
 

@@ -52,14 +52,16 @@ void Publisher::send_next() {
   // Sent from the loop, so that all that one step of the agent has to say goes together.
   loop_.post([this, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
-    std::map<std::string, StateRecord> states;
-    while (!states_.empty() && states.size() < kMaxStates) {
-      states.insert(states_.extract(states_.begin()));
-    }
     std::map<std::string, Acknowledgement> acknowledgements;
     const std::size_t most = one_by_one_ ? 1 : kMaxAcknowledgements;
     while (!acknowledgements_.empty() && acknowledgements.size() < most) {
       acknowledgements.insert(acknowledgements_.extract(acknowledgements_.begin()));
+    }
+    // The state of a unit that is let go of was said after that, and follows it.
+    std::map<std::string, StateRecord> states;
+    for (auto it = states_.begin(); it != states_.end() && states.size() < kMaxStates;) {
+      const auto here = it++;
+      if (!acknowledgements.contains(here->first)) states.insert(states_.extract(here));
     }
     send(std::move(states), std::move(acknowledgements));
   });
@@ -91,6 +93,8 @@ void Publisher::answered(std::map<std::string, StateRecord> states,
                          std::map<std::string, Acknowledgement> acknowledgements,
                          const Result<TransactionResult>& result) {
   sending_ = false;
+  // What was said of a unit before it was let go of is not said again after.
+  for (const auto& [name, acknowledgement] : acknowledgements_) states.erase(name);
   if (result && (result->committed || acknowledgements.size() <= 1)) {
     failures_ = 0;
     one_by_one_ = one_by_one_ && !acknowledgements_.empty();
