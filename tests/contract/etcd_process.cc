@@ -84,8 +84,27 @@ std::string run_program(const std::vector<std::string>& command) {
   return output;
 }
 
-EtcdProcess::EtcdProcess(std::string scheme, std::vector<std::string> options)
-    : url_(free_url(scheme)), peer_url_(free_url("http")), options_(std::move(options)) {
+std::vector<std::unique_ptr<EtcdProcess>> make_etcd_cluster(int size) {
+  std::vector<EtcdProcess::Setup> setups(static_cast<std::size_t>(size));
+  std::string members;
+  for (EtcdProcess::Setup& setup : setups) {
+    setup.name = "test" + std::to_string(&setup - setups.data());
+    setup.peer_url = free_url("http");
+    members += (members.empty() ? "" : ",") + setup.name + "=" + setup.peer_url;
+  }
+  std::vector<std::unique_ptr<EtcdProcess>> cluster;
+  for (EtcdProcess::Setup& setup : setups) {
+    setup.initial_cluster = members;
+    // Between members a delay of the machine that tests run on must not be taken for a death.
+    setup.options = {"--heartbeat-interval=100", "--election-timeout=1000"};
+    cluster.push_back(std::make_unique<EtcdProcess>(setup));
+  }
+  return cluster;
+}
+
+EtcdProcess::EtcdProcess(Setup setup) : setup_(std::move(setup)), url_(free_url(setup_.scheme)) {
+  if (setup_.peer_url.empty()) setup_.peer_url = free_url("http");
+  if (setup_.initial_cluster.empty()) setup_.initial_cluster = setup_.name + "=" + setup_.peer_url;
   std::string name = (std::filesystem::temp_directory_path() / "fleet-etcd-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) give_up("cannot make " + name);
   directory_ = name;
@@ -99,16 +118,16 @@ EtcdProcess::~EtcdProcess() {
 void EtcdProcess::start(const std::string& url) {
   // Quick elections make quick tests; a lease lives at least 1.5 elections, rounded up to 1 s.
   std::vector<std::string> command = {"etcd",
-                                      "--name=test",
+                                      "--name=" + setup_.name,
                                       "--data-dir=" + (directory_ / "data").string(),
                                       "--listen-client-urls=" + url,
                                       "--advertise-client-urls=" + url,
-                                      "--listen-peer-urls=" + peer_url_,
-                                      "--initial-advertise-peer-urls=" + peer_url_,
-                                      "--initial-cluster=test=" + peer_url_,
+                                      "--listen-peer-urls=" + setup_.peer_url,
+                                      "--initial-advertise-peer-urls=" + setup_.peer_url,
+                                      "--initial-cluster=" + setup_.initial_cluster,
                                       "--heartbeat-interval=20",
                                       "--election-timeout=200"};
-  command.insert(command.end(), options_.begin(), options_.end());
+  command.insert(command.end(), setup_.options.begin(), setup_.options.end());
   const int log =
       open((directory_ / "log").c_str(), O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
   if (log < 0) give_up("cannot open a log for etcd");

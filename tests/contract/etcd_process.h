@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,16 @@ namespace fleet {
 // Functions that fail end the test program: without its etcd a test means nothing.
 class EtcdProcess {
  public:
-  // `options` are further command-line options. Not started yet.
-  explicit EtcdProcess(std::string scheme = "http", std::vector<std::string> options = {});
+  struct Setup {
+    std::string scheme = "http";
+    std::vector<std::string> options = {};  // further ones of the command line
+    // Of a cluster; else it is the only member.
+    std::string name = "test";
+    std::string peer_url = {};
+    std::string initial_cluster = {};
+  };
+
+  explicit EtcdProcess(Setup setup);  // not started yet
   // Ends it and removes its data.
   ~EtcdProcess();
   EtcdProcess(const EtcdProcess&) = delete;
@@ -32,11 +41,13 @@ class EtcdProcess {
 
  private:
   std::filesystem::path directory_;
+  Setup setup_;
   std::string url_;
-  std::string peer_url_;
-  std::vector<std::string> options_;
   pid_t pid_ = 0;
 };
+
+// Makes a cluster of `size` members, not started yet.
+std::vector<std::unique_ptr<EtcdProcess>> make_etcd_cluster(int size);
 
 // Returns "scheme://127.0.0.1:port" with a port that nobody listens on.
 std::string free_url(const std::string& scheme);

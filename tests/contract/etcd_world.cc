@@ -83,7 +83,7 @@ class EtcdWorld final : public StoreWorld {
   }
 
   TestLoop& loop_;
-  EtcdProcess etcd_;
+  EtcdProcess etcd_{EtcdProcess::Setup{}};
   std::vector<std::unique_ptr<Store>> sessions_;  // end before etcd
 };
 

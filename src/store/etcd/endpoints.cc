@@ -1,14 +1,15 @@
 #include "store/etcd/endpoints.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <limits>
 #include <sstream>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
+#include <grpc/support/log.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
@@ -80,6 +81,14 @@ Result<grpc::SslCredentialsOptions> read_tls(const EtcdOptions& options) {
   return tls;
 }
 
+// What gRPC has to say about connections is in the calls' errors too, and its own lines on stderr
+// say it once more for each attempt. Only the reason for an abort must not be lost.
+void log_last_words(gpr_log_func_args* line) {
+  if (std::string_view(line->message).starts_with("assertion failed")) {
+    fmt::print(stderr, "gRPC: {}:{}: {}\n", line->file, line->line, line->message);
+  }
+}
+
 grpc::ChannelArguments channel_arguments() {
   grpc::ChannelArguments arguments;
   // Without this, channels with the same target share connections, and a lease's renewal would wait
@@ -103,6 +112,7 @@ Result<Endpoints> Endpoints::make(const EtcdOptions& options) {
   if (options.endpoints.empty()) return fail(ErrorCode::invalid, "no etcd endpoint is configured");
   Result<grpc::SslCredentialsOptions> tls = read_tls(options);
   if (!tls) return std::unexpected(tls.error());
+  gpr_set_log_function(log_last_words);
   Endpoints endpoints;
   for (const std::string& url : options.endpoints) {
     Result<Address> address = parse(url, !options.ca_file.empty());

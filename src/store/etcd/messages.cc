@@ -58,6 +58,10 @@ std::string advice(const grpc::Status& status) {
   if (mentions(status, "too many operations")) {
     return "; etcd's --max-txn-ops must be at least 128";
   }
+  if (mentions(status, "andshake") || mentions(status, "Peer name")) {
+    return "; check that the authority's file is the right one for etcd's certificate, and that "
+           "the certificate names this host";
+  }
   switch (code_of(status)) {
     case ErrorCode::unavailable:
       if (is_from_etcd(status)) return "; see whether etcd has a leader (etcdctl endpoint status)";
@@ -188,12 +192,14 @@ bool is_auth_off(const grpc::Status& status) {
 }
 
 Verdict watch_verdict(const std::string& reason) {
-  if (reason.find("permission denied") != std::string::npos ||
-      reason.find("auth") != std::string::npos) {
+  const auto mentions = [&](std::string_view text) {
+    return reason.find(text) != std::string::npos;
+  };
+  // "permission denied" is also what etcd says when it no longer takes the token.
+  if (mentions("permission denied") || mentions("auth") || mentions("user name is empty")) {
     return Verdict::sign_in_again;
   }
-  if (reason.find("leader") != std::string::npos) return Verdict::try_elsewhere;
-  return Verdict::refuse;
+  return mentions("leader") ? Verdict::try_elsewhere : Verdict::refuse;
 }
 
 }  // namespace fleet::etcd

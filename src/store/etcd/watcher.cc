@@ -154,7 +154,6 @@ void Watcher::on_cancelled(WatchId id, const pb::WatchResponse& response) {
   }
   if (verdict == Verdict::sign_in_again && client_.credentials().has_user() &&
       !watch.signed_in_again) {
-    // etcd also says "permission denied" when it no longer takes the token.
     watch.signed_in_again = true;
     client_.credentials().refused(token);
     return arm_later(id, watch);
