@@ -113,16 +113,27 @@ class Daemon {
   }
 
   void end() {
-    if (ending_) return;
-    ending_ = true;
-    const auto restart = restart_is_under_way();
-    if (restart.value_or(false)) {
-      say(LogLevel::info, "restarting: the units are left as they are");
-      return loop_.stop();
-    }
-    if (!restart) {
-      say(LogLevel::warning, "taking this for a stop, not a restart: " + restart.error().message);
-    }
+    if (std::exchange(ending_, true)) return;
+    // Long: a systemd that is restarting many services may take its time to answer.
+    constexpr Duration kPatience = std::chrono::seconds(20);
+    restart_pending(loop_, config_.systemd_user, kPatience, [this](Result<bool> restart) {
+      const bool by_hand = !restart && restart.error().code == ErrorCode::not_found;
+      if (!restart && !by_hand) {
+        say(LogLevel::warning,
+            "systemd does not say whether this is a restart or a stop; the units are left "
+            "running: " +
+                restart.error().message);
+        return loop_.stop();
+      }
+      if (!by_hand && *restart) {
+        say(LogLevel::info, "restarting: the units are left as they are");
+        return loop_.stop();
+      }
+      hand_over();
+    });
+  }
+
+  void hand_over() {
     notify_stopping("handing units over");
     node_->leave([this] {
       say(LogLevel::info, "all units are handed over; fleetd ends");

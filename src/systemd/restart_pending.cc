@@ -14,7 +14,6 @@
 namespace fleet {
 namespace {
 
-constexpr std::uint64_t kBlockingTimeoutUsec = 3'000'000;
 constexpr Duration kPause = std::chrono::milliseconds(100);
 
 Result<std::string> own_unit(bool user) {
@@ -125,38 +124,6 @@ class Question : public std::enable_shared_from_this<Question> {
 void restart_pending(FdLoop& loop, bool user, Duration patience,
                      std::function<void(Result<bool>)> done) {
   std::make_shared<Question>(loop, std::move(done))->ask(user, patience);
-}
-
-Result<bool> restart_is_under_way() {
-  const Result<std::string> unit = own_unit(/*user=*/false);
-  if (!unit) return std::unexpected(unit.error());
-  sd_bus* raw_bus = nullptr;
-  int result = sd_bus_open_system(&raw_bus);
-  const Bus bus(raw_bus);
-  if (result >= 0) result = sd_bus_set_method_call_timeout(raw_bus, kBlockingTimeoutUsec);
-  sd_bus_message* raw = nullptr;
-  if (result >= 0) {
-    result =
-        sd_bus_get_property(raw_bus, "org.freedesktop.systemd1", unit_object_path(*unit).c_str(),
-                            "org.freedesktop.systemd1.Unit", "Job", nullptr, &raw, "(uo)");
-  }
-  const BusMessage reply(raw);
-  std::uint32_t id = 0;
-  const char* path = nullptr;
-  if (result >= 0) result = sd_bus_message_read(raw, "(uo)", &id, &path);
-  if (result >= 0 && id == 0) return false;
-  char* raw_type = nullptr;
-  if (result >= 0) {
-    result =
-        sd_bus_get_property_string(raw_bus, "org.freedesktop.systemd1", path,
-                                   "org.freedesktop.systemd1.Job", "JobType", nullptr, &raw_type);
-  }
-  const std::unique_ptr<char, decltype(&std::free)> type(raw_type, &std::free);
-  if (result < 0) {
-    return fail(ErrorCode::failed,
-                "systemd does not say why it stops " + *unit + ": " + std::strerror(-result));
-  }
-  return starts_again(type.get());
 }
 
 }  // namespace fleet

@@ -40,7 +40,4 @@ std::chrono::microseconds watchdog_interval();
 void restart_pending(FdLoop& loop, bool user, Duration patience,
                      std::function<void(Result<bool>)> done);
 
-// The same for a caller without a loop; blocks for at most some seconds.
-Result<bool> restart_is_under_way();
-
 }  // namespace fleet
