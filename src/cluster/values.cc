@@ -31,6 +31,12 @@ class Writer {
   void add_text(std::string_view name, std::string_view text) {
     object_[view(name)] = json::string(view(text));
   }
+  void add_list(std::string_view name, const std::vector<std::string>& texts) {
+    if (texts.empty()) return;
+    json::array list;
+    for (const std::string& text : texts) list.emplace_back(json::string(view(text)));
+    object_[view(name)] = std::move(list);
+  }
   // Left out where it says nothing, to keep values short for people to read.
   void add_unless_empty(std::string_view name, const std::string& text) {
     if (!text.empty()) add_text(name, text);
@@ -83,6 +89,16 @@ class Reader {
     const Result<UnitState> parsed = parse_unit_state(word);
     if (!parsed) return invalid(fmt::format("\"{}\": {}", name, parsed.error().message));
     out = *parsed;
+  }
+
+  void list(std::string_view name, std::vector<std::string>& out) {
+    const json::value* value = find(name, Need::optional);
+    if (value == nullptr) return;
+    if (!value->is_array()) return wrong_type(name, "a list of strings");
+    for (const json::value& item : value->get_array()) {
+      if (!item.is_string()) return wrong_type(name, "a list of strings");
+      out.emplace_back(item.get_string());
+    }
   }
 
   void texts(std::string_view name, std::map<std::string, std::string>& out) {
@@ -209,6 +225,7 @@ std::string encode(const ScheduleRecord& record) {
   out.add_text("state", to_string(record.state));
   out.add_unless_empty("hash", record.hash);
   if (record.restarts != 0) out.add("restarts", record.restarts);
+  out.add_list("after", record.after);
   out.add("term", record.term);
   out.add_unless_empty("reason", record.reason);
   out.add_unless_empty("text", record.text);
@@ -271,6 +288,7 @@ Result<ScheduleRecord> decode_schedule(std::string_view json) {
   in.state("state", record.state);
   in.text("hash", record.hash, Need::optional);
   in.number("restarts", record.restarts);
+  in.list("after", record.after);
   in.number("term", record.term);
   in.text("reason", record.reason, Need::optional);
   in.text("text", record.text, Need::optional);

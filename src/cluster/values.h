@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "store/store.h"
@@ -55,7 +56,8 @@ struct ScheduleRecord {
   std::string text;  // empty for inactive
   std::string hash;
   std::uint64_t restarts = 0;
-  Revision term = 0;   // of the leader that decided
+  std::vector<std::string> after;  // units that must have left the machine before this one starts
+  Revision term = 0;               // of the leader that decided
   std::string reason;  // why, for people
 
   bool operator==(const ScheduleRecord&) const = default;

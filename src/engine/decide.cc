@@ -72,8 +72,10 @@ class Decider {
            found->second->current != UnitState::inactive && is_present(machine);
   }
 
-  void assign(const std::string& machine, std::string reason) {
+  void assign(const std::string& machine, std::string reason,
+              std::vector<std::string> after = {}) {
     ScheduleRecord record;
+    record.after = std::move(after);
     record.state = unit_.desired();
     record.text = unit_.unit->text;
     record.hash = unit_.unit->hash;
@@ -223,6 +225,7 @@ class Decider {
 
   // Finds a machine; `lost` is the machine that had it and is dead, or empty.
   Verdict place(const std::string& lost) {
+    if (std::string circle = replacing_circle(); !circle.empty()) return wait(std::move(circle));
     const auto choice = choose();
     // Without a place elsewhere it stays assigned to the lost machine, which goes on running it if
     // it is only cut off, and takes it up again when it returns.
@@ -235,9 +238,9 @@ class Decider {
     }
     if (!lost.empty()) {
       withdraw(lost, fmt::format("the machine was lost; it moves to {}", choice->machine));
-      assign(choice->machine, fmt::format("machine {} was lost", lost));
+      assign(choice->machine, fmt::format("machine {} was lost", lost), choice->after);
     } else {
-      assign(choice->machine, choice->reason);
+      assign(choice->machine, choice->reason, choice->after);
     }
     return std::move(verdict_);
   }
@@ -246,7 +249,74 @@ class Decider {
     std::string machine;
     std::string reason;
     bool waits_for_stop = false;
+    std::vector<std::string> after = {};  // the units whose place it takes
   };
+
+  // The units that `unit` replaces, wherever they are, if they are wanted at all.
+  std::vector<std::string> wanted_victims(const std::string& name) const {
+    std::vector<std::string> victims;
+    const Unit* unit = registry_.unit(name);
+    if (unit == nullptr || !unit->is_known() || unit->unit->requirements.replaces.empty()) {
+      return victims;
+    }
+    for (const auto& [other, candidate] : registry_.units()) {
+      if (other == name || !candidate.is_known()) continue;
+      if (candidate.desired() == UnitState::inactive) continue;
+      if (matches_any(unit->unit->requirements.replaces, other)) victims.push_back(other);
+    }
+    return victims;
+  }
+
+  // Units that replace each other in a circle would drive each other from machine to machine for
+  // ever, so the later one gets no place. Returns why, or nothing.
+  std::string replacing_circle() const {
+    if (unit_.unit->requirements.replaces.empty()) return {};
+    std::map<std::string, std::string> reached_from;
+    std::vector<std::string> next = {name_};
+    while (!next.empty()) {
+      const std::string at = std::move(next.back());
+      next.pop_back();
+      for (const std::string& victim : wanted_victims(at)) {
+        if (victim == name_) return describe_circle(reached_from, at);
+        if (reached_from.emplace(victim, at).second) next.push_back(victim);
+      }
+    }
+    return {};
+  }
+
+  // The circle ends with `last`, which replaces the unit itself. It does no harm as long as none of
+  // the others has a place.
+  std::string describe_circle(const std::map<std::string, std::string>& reached_from,
+                              const std::string& last) const {
+    std::string text = name_;
+    bool placed = false;
+    for (std::string at = last; at != name_; at = reached_from.at(at)) {
+      text = at + " replaces " + text;
+      placed = placed || !registry_.target_machine(*registry_.unit(at)).empty() ||
+               is_assigned_somewhere(at);
+    }
+    if (!placed) return {};
+    return fmt::format("it replaces units that replace it in a circle ({} replaces {})", name_, text);
+  }
+
+  bool is_assigned_somewhere(const std::string& name) const {
+    return std::ranges::any_of(registry_.machines(), [&](const auto& machine) {
+      return placement_.on(machine.first).has_assigned(name);
+    });
+  }
+
+  // Among the machines that run what it replaces, the least loaded that may run it.
+  std::optional<Choice> choose_place_of_replaced() const {
+    const auto& replaces = unit_.unit->requirements.replaces;
+    if (replaces.empty()) return std::nullopt;
+    for (const auto& [load, machine] : placement_.open_machines()) {
+      std::vector<std::string> replaced = placement_.on(machine).replaced_by(name_, replaces);
+      if (replaced.empty() || refusal_of(machine)) continue;
+      std::string reason = "it takes the place of " + replaced.front();
+      return Choice{machine, std::move(reason), false, std::move(replaced)};
+    }
+    return std::nullopt;
+  }
 
   std::optional<Choice> choose() {
     // A machine that still has the unit comes first: it keeps it if it may, else the unit waits
@@ -263,6 +333,7 @@ class Decider {
       withdraw(machine, "the machine " + *refusal_of(machine));
       return Choice{machine, {}, /*waits_for_stop=*/true};
     }
+    if (auto choice = choose_place_of_replaced()) return choice;
     for (const auto& [load, machine] : placement_.open_machines()) {
       if (!refusal_of(machine)) {
         return Choice{machine, "the least loaded machine that may run it", false};

@@ -147,11 +147,8 @@ void Engine::refresh_machine(const Registry& registry, const std::string& id) {
 // remembered for as long as it is still there.
 Occupant Engine::occupant_now(const Unit* unit, const std::string& name, const std::string& machine,
                               bool assigned) const {
-  Occupant occupant;
-  occupant.assigned = assigned;
-  if (unit != nullptr && unit->unit.value) {
-    occupant.conflicts = unit->unit->requirements.conflicts;
-  } else {
+  Occupant occupant = make_occupant(unit, assigned);
+  if (unit == nullptr || !unit->unit.value) {
     const auto& there = placement_.on(machine).occupants();
     if (const auto found = there.find(name); found != there.end()) {
       occupant.conflicts = found->second.conflicts;
@@ -163,7 +160,7 @@ Occupant Engine::occupant_now(const Unit* unit, const std::string& name, const s
 void Engine::refresh_unit(const Registry& registry, const std::string& name) {
   const Unit* unit = registry.unit(name);
   std::set<std::string> now_on;
-  std::vector<std::vector<std::string>> given_up;  // conflicts
+  std::vector<Occupant> given_up;
   const auto had = [&](const std::string& machine) -> const Occupant* {
     const auto& there = placement_.on(machine).occupants();
     const auto found = there.find(name);
@@ -173,9 +170,7 @@ void Engine::refresh_unit(const Registry& registry, const std::string& name) {
     for (const auto& [machine, record] : unit->schedule) {
       Occupant occupant = occupant_now(unit, name, machine, occupant_of(*unit, record).assigned);
       const Occupant* before = had(machine);
-      if (before != nullptr && before->conflicts != occupant.conflicts) {
-        given_up.push_back(before->conflicts);
-      }
+      if (before != nullptr && *before != occupant) given_up.push_back(*before);
       placement_.put(machine, name, std::move(occupant));
       now_on.insert(machine);
     }
@@ -184,7 +179,7 @@ void Engine::refresh_unit(const Registry& registry, const std::string& name) {
   if (before != machines_of_.end()) {
     for (const auto& machine : before->second) {
       if (now_on.contains(machine)) continue;
-      if (const Occupant* gone = had(machine)) given_up.push_back(gone->conflicts);
+      if (const Occupant* gone = had(machine)) given_up.push_back(*gone);
       placement_.erase(machine, name);
     }
   }
@@ -193,7 +188,7 @@ void Engine::refresh_unit(const Registry& registry, const std::string& name) {
   } else {
     machines_of_[name] = std::move(now_on);
   }
-  for (const auto& conflicts : given_up) room_was_made(registry, name, conflicts);
+  for (const Occupant& occupant : given_up) room_was_made(registry, name, occupant);
 }
 
 void Engine::index_followers(const Registry& registry, const std::string& name) {
@@ -239,11 +234,12 @@ void Engine::look_again_at_waiting() {
 
 // Whom it was in the way of: units without a place, and global units, which may want one more.
 void Engine::room_was_made(const Registry& registry, const std::string& name,
-                           const std::vector<std::string>& conflicts) {
+                           const Occupant& occupant) {
   const auto look_again = [&](const std::string& other) {
     const Unit* unit = registry.unit(other);
     if (other == name || unit == nullptr || !unit->unit.value) return;
-    if (in_conflict(name, conflicts, other, unit->unit->requirements.conflicts)) {
+    if (in_conflict(name, occupant.conflicts, other, unit->unit->requirements.conflicts) ||
+        matches_any(occupant.replaces, other)) {
       dirty_.insert(other);
     }
   };
@@ -354,6 +350,13 @@ void Engine::apply_to_placement(const Registry& registry, const Decision& decisi
                  occupant_now(registry.unit(decision.unit), decision.unit, decision.machine,
                               decision.record.state != UnitState::inactive));
   machines_of_[decision.unit].insert(decision.machine);
+  // Whose place it takes, those have to go.
+  const auto& there = placement_.on(decision.machine);
+  if (const auto& replaces = there.occupants().at(decision.unit).replaces; !replaces.empty()) {
+    for (auto& replaced : there.replaced_by(decision.unit, replaces)) {
+      dirty_.insert(std::move(replaced));
+    }
+  }
 }
 
 void Engine::send(const Registry& registry, const std::vector<std::vector<Decision>>& groups) {

@@ -116,9 +116,8 @@ class Engine {
   void unit_changed(const Registry& registry, const std::string& name);
   void machine_changed(const Registry& registry, const std::string& id);
   void look_again_at_waiting();
-  // `name`, which had these conflicts, has left a machine or no longer has them.
-  void room_was_made(const Registry& registry, const std::string& name,
-                     const std::vector<std::string>& conflicts);
+  // `name`, which was this on a machine, has left it or is something else there now.
+  void room_was_made(const Registry& registry, const std::string& name, const Occupant& occupant);
   Occupant occupant_now(const Unit* unit, const std::string& name, const std::string& machine,
                         bool assigned) const;
   void release_settled(const Registry& registry);

@@ -12,7 +12,8 @@ namespace fleet {
 void MachineLoad::put(const std::string& unit, Occupant occupant) {
   erase(unit);
   if (occupant.assigned) ++assigned_;
-  if (!occupant.conflicts.empty()) with_patterns_.insert(unit);
+  if (!occupant.conflicts.empty()) with_conflicts_.insert(unit);
+  if (!occupant.replaces.empty()) with_replaces_.insert(unit);
   occupants_.emplace(unit, std::move(occupant));
 }
 
@@ -20,7 +21,8 @@ void MachineLoad::erase(const std::string& unit) {
   const auto found = occupants_.find(unit);
   if (found == occupants_.end()) return;
   if (found->second.assigned) --assigned_;
-  with_patterns_.erase(unit);
+  with_conflicts_.erase(unit);
+  with_replaces_.erase(unit);
   occupants_.erase(found);
 }
 
@@ -29,19 +31,42 @@ bool MachineLoad::has_assigned(const std::string& unit) const {
   return found != occupants_.end() && found->second.assigned;
 }
 
+bool matches_any(const std::vector<std::string>& patterns, const std::string& name) {
+  return std::ranges::any_of(
+      patterns, [&name](const std::string& pattern) { return glob_match(pattern, name); });
+}
+
 bool in_conflict(const std::string& one, const std::vector<std::string>& conflicts_of_one,
                  const std::string& other, const std::vector<std::string>& conflicts_of_other) {
-  const auto matches = [](const std::vector<std::string>& patterns, const std::string& name) {
-    return std::ranges::any_of(
-        patterns, [&name](const std::string& pattern) { return glob_match(pattern, name); });
-  };
-  return matches(conflicts_of_one, other) || matches(conflicts_of_other, one);
+  return matches_any(conflicts_of_one, other) || matches_any(conflicts_of_other, one);
+}
+
+const std::string* MachineLoad::replacing(const std::string& unit) const {
+  for (const auto& other : with_replaces_) {
+    if (counts(other, unit, /*only_assigned=*/true) &&
+        matches_any(occupants_.at(other).replaces, unit)) {
+      return &other;
+    }
+  }
+  return nullptr;
+}
+
+std::vector<std::string> MachineLoad::replaced_by(const std::string& unit,
+                                                  const std::vector<std::string>& replaces) const {
+  std::vector<std::string> replaced;
+  if (replaces.empty()) return replaced;
+  for (const auto& [other, occupant] : occupants_) {
+    if (counts(other, unit, /*only_assigned=*/true) && matches_any(replaces, other)) {
+      replaced.push_back(other);
+    }
+  }
+  return replaced;
 }
 
 const std::string* MachineLoad::conflicting(const std::string& unit,
                                             const std::vector<std::string>& conflicts,
                                             bool only_assigned) const {
-  for (const auto& other : with_patterns_) {
+  for (const auto& other : with_conflicts_) {
     if (!counts(other, unit, only_assigned)) continue;
     if (in_conflict(other, occupants_.at(other).conflicts, unit, {})) return &other;
   }
@@ -88,12 +113,19 @@ bool is_open(const Machine& machine) {
   return machine.presence.value && !machine.presence->leaving;
 }
 
-Occupant occupant_of(const Unit& unit, const Entry<ScheduleRecord>& record) {
+Occupant make_occupant(const Unit* unit, bool assigned) {
   Occupant occupant;
-  // A record that cannot be read keeps its place: the unit may well be running there.
-  occupant.assigned = !record.value || record->state != UnitState::inactive;
-  if (unit.unit.value) occupant.conflicts = unit.unit->requirements.conflicts;
+  occupant.assigned = assigned;
+  if (unit != nullptr && unit->unit.value) {
+    occupant.conflicts = unit->unit->requirements.conflicts;
+    occupant.replaces = unit->unit->requirements.replaces;
+  }
   return occupant;
+}
+
+Occupant occupant_of(const Unit& unit, const Entry<ScheduleRecord>& record) {
+  // A record that cannot be read keeps its place: the unit may well be running there.
+  return make_occupant(&unit, !record.value || record->state != UnitState::inactive);
 }
 
 namespace {
@@ -132,6 +164,9 @@ std::optional<std::string> refusal(const std::string& unit, const Requirements& 
     return load.has_assigned(*other)
                ? fmt::format("conflicts with {}, which runs there", *other)
                : fmt::format("conflicts with {}, which has not stopped there yet", *other);
+  }
+  if (const std::string* other = load.replacing(unit)) {
+    return fmt::format("runs {}, which replaces it", *other);
   }
   return std::nullopt;
 }

@@ -20,6 +20,7 @@ struct Occupant {
   // it carries no load and nothing can follow it, but it still gets in the way of others.
   bool assigned = true;
   std::vector<std::string> conflicts;  // its own patterns
+  std::vector<std::string> replaces = {};  // its own patterns
 
   bool operator==(const Occupant&) const = default;
 };
@@ -39,13 +40,22 @@ class MachineLoad {
   const std::string* conflicting(const std::string& unit, const std::vector<std::string>& conflicts,
                                  bool only_assigned) const;
 
+  // The first assigned occupant other than `unit` that replaces `unit`. Null if there is none.
+  const std::string* replacing(const std::string& unit) const;
+
+  // The assigned occupants other than `unit` that `unit`, with its own `replaces`, takes the place
+  // of.
+  std::vector<std::string> replaced_by(const std::string& unit,
+                                       const std::vector<std::string>& replaces) const;
+
  private:
   bool counts(const std::string& other, const std::string& unit, bool only_assigned) const {
     return other != unit && (!only_assigned || occupants_.at(other).assigned);
   }
 
   std::map<std::string, Occupant> occupants_;
-  std::set<std::string> with_patterns_;  // occupants that have conflicts of their own
+  std::set<std::string> with_conflicts_;  // occupants that have conflicts of their own
+  std::set<std::string> with_replaces_;   // occupants that replace others
   std::size_t assigned_ = 0;
 };
 
@@ -71,8 +81,14 @@ class Placement {
 // Whether a machine may be given units: it is there, its record can be read, and it is not leaving.
 bool is_open(const Machine& machine);
 
+// An occupant with the patterns of the unit's file; without any if that is not known.
+Occupant make_occupant(const Unit* unit, bool assigned);
+
 // The occupant that a schedule record makes of a unit.
 Occupant occupant_of(const Unit& unit, const Entry<ScheduleRecord>& record);
+
+// Whether one of the globs matches.
+bool matches_any(const std::vector<std::string>& patterns, const std::string& name);
 
 // Whether two units cannot be on one machine: a pattern of either matches the other's name.
 bool in_conflict(const std::string& one, const std::vector<std::string>& conflicts_of_one,
@@ -83,7 +99,8 @@ bool in_conflict(const std::string& one, const std::vector<std::string>& conflic
 enum class Stay { arriving, staying };
 
 // Why `unit` cannot run on `machine`, for people; nothing if it can. The first failing check
-// decides: presence, MachineID, MachineMetadata, MachineOf, Conflicts (behaviour document 3.2).
+// decides: presence, MachineID, MachineMetadata, MachineOf, Conflicts (behaviour document 3.2), and
+// last whether a unit there replaces it.
 std::optional<std::string> refusal(const std::string& unit, const Requirements& requirements,
                                    const std::string& machine_id, const Machine& machine,
                                    const MachineLoad& load, Stay stay = Stay::arriving);

@@ -1,0 +1,119 @@
+// Replaces: behaviour document 3.3 with the fix of section 8, row 21: the new unit takes the old
+// one's place, the old one moves on, and nothing ever flaps.
+
+#include <gtest/gtest.h>
+
+#include "engine/decide.h"
+#include "engine/engine.h"
+#include "tests/support/registry_builder.h"
+
+namespace fleet {
+namespace {
+
+class ReplacesTest : public testing::Test {
+ protected:
+  ReplacesTest() {
+    builder_.machine("m1");
+    builder_.machine("m2");
+    builder_.machine("m3");
+  }
+
+  Verdict verdict(const std::string& name) {
+    const Registry& registry = builder_.registry();
+    return decide(registry, placement_of(registry), name, {.term = 7, .dead = {}, .held = Held::grace});
+  }
+
+  RegistryBuilder builder_;
+};
+
+TEST_F(ReplacesTest, TakesThePlaceOfTheOldUnitAndStartsAfterIt) {
+  builder_.unit("old.service");
+  builder_.schedule("m2", "old.service");
+  builder_.unit("new.service", "Replaces=old.*");
+  const Verdict it = verdict("new.service");
+  ASSERT_EQ(it.decisions.size(), 1u);
+  EXPECT_EQ(it.decisions[0].machine, "m2");
+  EXPECT_EQ(it.decisions[0].record.reason, "it takes the place of old.service");
+  EXPECT_EQ(it.decisions[0].record.after, std::vector<std::string>{"old.service"});
+}
+
+TEST_F(ReplacesTest, TheOldUnitLeavesAndIsPlacedElsewhere) {
+  builder_.unit("old.service");
+  builder_.schedule("m2", "old.service");
+  builder_.unit("new.service", "Replaces=old.service");
+  builder_.schedule("m2", "new.service");
+  Verdict it = verdict("old.service");
+  ASSERT_EQ(it.decisions.size(), 1u);
+  EXPECT_EQ(it.decisions[0].record.state, UnitState::inactive);
+  EXPECT_EQ(it.decisions[0].record.reason, "the machine runs new.service, which replaces it");
+
+  builder_.remove(builder_.keys().schedule("m2", "old.service"));
+  it = verdict("old.service");
+  ASSERT_EQ(it.decisions.size(), 1u);
+  EXPECT_EQ(it.decisions[0].machine, "m1");
+  EXPECT_TRUE(verdict("new.service").decisions.empty()) << "the new unit stays where it is";
+}
+
+// 1.0 moved it to any machine whatever its requirements, or put it back at once.
+TEST_F(ReplacesTest, TheOldUnitWaitsWithTheReasonIfItMayRunNowhereElse) {
+  builder_.machine("m2", {{"disk", "ssd"}});
+  builder_.unit("old.service", "MachineMetadata=disk=ssd");
+  builder_.unit("new.service", "Replaces=old.service");
+  builder_.schedule("m2", "new.service");
+  EXPECT_TRUE(verdict("old.service").decisions.empty());
+  EXPECT_EQ(verdict("old.service").waiting, "no machine may run it");
+  const Registry& registry = builder_.registry();
+  const auto reasons = refusals(registry, placement_of(registry), "old.service");
+  ASSERT_EQ(reasons.size(), 3u);
+  EXPECT_EQ(reasons[1].second, "runs new.service, which replaces it");
+}
+
+TEST_F(ReplacesTest, GoesElsewhereIfItMayNotRunWhereTheOldUnitIs) {
+  builder_.machine("m3", {{"disk", "ssd"}});
+  builder_.unit("old.service");
+  builder_.schedule("m2", "old.service");
+  builder_.unit("new.service", "Replaces=old.service\nMachineMetadata=disk=ssd");
+  const Verdict it = verdict("new.service");
+  ASSERT_EQ(it.decisions.size(), 1u);
+  EXPECT_EQ(it.decisions[0].machine, "m3");
+  EXPECT_TRUE(it.decisions[0].record.after.empty());
+  EXPECT_TRUE(verdict("old.service").decisions.empty()) << "they are not on one machine";
+}
+
+TEST_F(ReplacesTest, OfTwoThatReplaceEachOtherTheLaterStaysUnplaced) {
+  builder_.unit("a.service", "Replaces=b.service");
+  builder_.unit("b.service", "Replaces=a.service");
+  EXPECT_EQ(verdict("a.service").decisions.size(), 1u) << "the first one is placed";
+  builder_.schedule("m1", "a.service");
+  const Verdict it = verdict("b.service");
+  EXPECT_TRUE(it.decisions.empty());
+  EXPECT_EQ(it.waiting,
+            "it replaces units that replace it in a circle (b.service replaces a.service replaces "
+            "b.service)");
+  EXPECT_TRUE(verdict("a.service").decisions.empty()) << "and the first one stays";
+}
+
+TEST_F(ReplacesTest, ALongerCircleIsSeenToo) {
+  builder_.unit("a.service", "Replaces=b.service");
+  builder_.unit("b.service", "Replaces=c.service");
+  builder_.unit("c.service", "Replaces=a.service");
+  builder_.schedule("m1", "a.service");
+  EXPECT_TRUE(verdict("c.service").decisions.empty());
+  EXPECT_NE(verdict("c.service").waiting.find("circle"), std::string::npos);
+  EXPECT_TRUE(verdict("a.service").decisions.empty());
+}
+
+TEST_F(ReplacesTest, AUnitThatReplacesItselfByItsPatternIsNoCircle) {
+  builder_.unit("a2.service", "Replaces=a*.service");
+  EXPECT_EQ(verdict("a2.service").decisions.size(), 1u);
+}
+
+// What is not wanted anywhere makes no circle.
+TEST_F(ReplacesTest, AnInactiveUnitReplacesNobody) {
+  builder_.unit("a.service", "Replaces=b.service", UnitState::inactive);
+  builder_.unit("b.service", "Replaces=a.service");
+  EXPECT_EQ(verdict("b.service").decisions.size(), 1u);
+}
+
+}  // namespace
+}  // namespace fleet
