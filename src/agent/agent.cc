@@ -348,6 +348,12 @@ void Agent::plan(Time now) {
   }
   for (const auto& name : std::exchange(wants_start_, {})) {
     LocalUnitState& unit = units_.at(name);
+    if (const std::string* other = still_here_before(unit)) {
+      wants_start_.insert(name);
+      unit.problem = "it starts once " + *other + " has left this machine";
+      publish(name);
+      continue;
+    }
     const Task task = next_task(unit, situation_);
     if (task.kind != TaskKind::none) run(name, unit, task, now);
   }
@@ -357,6 +363,18 @@ void Agent::plan(Time now) {
     left_said_ = true;
     effects_.emplace_back(agent_effect::Left{});
   }
+}
+
+const std::string* Agent::still_here_before(const LocalUnitState& unit) const {
+  if (!unit.decision.value) return nullptr;
+  for (const std::string& other : unit.decision->after) {
+    const auto found = units_.find(other);
+    // What fleet did not put here, or has no decision about, is not about to leave.
+    if (found != units_.end() && found->second.on_disk && found->second.decision.value) {
+      return &other;
+    }
+  }
+  return nullptr;
 }
 
 void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task, Time now) {

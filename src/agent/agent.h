@@ -136,6 +136,9 @@ class Agent {
   void failed(const std::string& name, LocalUnitState& unit, TaskKind kind, const Error& error,
               Time now);
   void plan(Time now);
+  // The first of the units that this one is to start after (ScheduleRecord::after) and that has
+  // not left yet. Null if there is none.
+  const std::string* still_here_before(const LocalUnitState& unit) const;
   void run(const std::string& name, LocalUnitState& unit, const Task& task, Time now);
   void recheck_long_jobs(Time now);
   void publish(const std::string& name);

@@ -590,6 +590,32 @@ TEST_F(AgentTest, DoesNotPublishALaunchedUnitWithItsStatusFromBeforeTheStart) {
   EXPECT_EQ(last_state(kA)->active_state, "active");
 }
 
+TEST_F(AgentTest, StartsAUnitThatTakesAnothersPlaceOnceThatHasLeft) {
+  begin();
+  launch(kA, 5);
+  Entry<ScheduleRecord> successor = decision(UnitState::launched, 6);
+  successor.value->after = {kA};
+  order(kB, successor);
+  order(kA, decision(UnitState::inactive, 7));
+  done(kB, TaskKind::write);
+  answer(kB, status("inactive"));
+  EXPECT_EQ(asked(kB), TaskKind::none);
+  EXPECT_EQ(last_state(kB)->problem, "it starts once a.service has left this machine");
+  while (asked(kA) != TaskKind::acknowledge) {
+    ASSERT_NE(asked(kA), TaskKind::none);
+    if (asked(kA) == TaskKind::query) {
+      answer(kA, status("inactive"));
+    } else {
+      EXPECT_EQ(asked(kB), TaskKind::none);
+      done(kA, asked(kA));
+    }
+  }
+  done(kB, TaskKind::start);
+  done(kB, TaskKind::note);
+  answer(kB, status("active"));
+  EXPECT_EQ(last_state(kB)->problem, "");
+}
+
 TEST_F(AgentTest, HandsEverythingOverWhenItLeaves) {
   begin();
   launch(kA, 5);

@@ -56,9 +56,9 @@ struct ScheduleRecord {
   std::string text;  // empty for inactive
   std::string hash;
   std::uint64_t restarts = 0;
-  std::vector<std::string> after;  // units that must have left the machine before this one starts
-  Revision term = 0;               // of the leader that decided
+  Revision term = 0;   // of the leader that decided
   std::string reason;  // why, for people
+  std::vector<std::string> after = {};  // units that must have left the machine before it starts
 
   bool operator==(const ScheduleRecord&) const = default;
 };

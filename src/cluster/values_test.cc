@@ -76,6 +76,9 @@ TEST(ValuesTest, EveryRecordReadsBack) {
   const ScheduleRecord schedule{UnitState::launched, "t", "h", 1, INT64_MAX, "r"};
   EXPECT_EQ(decode_schedule(encode(schedule)), schedule);
   EXPECT_EQ(decode_schedule(encode(ScheduleRecord{})), ScheduleRecord{});
+  ScheduleRecord successor = schedule;
+  successor.after = {"a.service", "b.service"};
+  EXPECT_EQ(decode_schedule(encode(successor)), successor);
   EXPECT_EQ(decode_machine(encode(machine())), machine());
   const StateRecord state{"h", "l", "a", "s", UnitState::loaded, "p"};
   EXPECT_EQ(decode_state(encode(state)), state);

@@ -72,8 +72,7 @@ class Decider {
            found->second->current != UnitState::inactive && is_present(machine);
   }
 
-  void assign(const std::string& machine, std::string reason,
-              std::vector<std::string> after = {}) {
+  void assign(const std::string& machine, std::string reason, std::vector<std::string> after = {}) {
     ScheduleRecord record;
     record.after = std::move(after);
     record.state = unit_.desired();
@@ -296,7 +295,8 @@ class Decider {
                is_assigned_somewhere(at);
     }
     if (!placed) return {};
-    return fmt::format("it replaces units that replace it in a circle ({} replaces {})", name_, text);
+    return fmt::format("it replaces units that replace it in a circle ({} replaces {})", name_,
+                       text);
   }
 
   bool is_assigned_somewhere(const std::string& name) const {

@@ -19,7 +19,7 @@ struct Occupant {
   // Decided to be there. A unit that has been ordered away and has not left yet is not assigned:
   // it carries no load and nothing can follow it, but it still gets in the way of others.
   bool assigned = true;
-  std::vector<std::string> conflicts;  // its own patterns
+  std::vector<std::string> conflicts;      // its own patterns
   std::vector<std::string> replaces = {};  // its own patterns
 
   bool operator==(const Occupant&) const = default;

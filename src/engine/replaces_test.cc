@@ -20,7 +20,8 @@ class ReplacesTest : public testing::Test {
 
   Verdict verdict(const std::string& name) {
     const Registry& registry = builder_.registry();
-    return decide(registry, placement_of(registry), name, {.term = 7, .dead = {}, .held = Held::grace});
+    return decide(registry, placement_of(registry), name,
+                  {.term = 7, .dead = {}, .held = Held::grace});
   }
 
   RegistryBuilder builder_;
