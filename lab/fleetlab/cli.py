@@ -25,7 +25,7 @@ def main(argv):
     up.add_argument("--machines", type=int, default=3, metavar="N")
     up.add_argument("--metadata", action="append", default=[], type=_metadata, metavar="K:key=value,...")
     up.add_argument("--ttl", type=int, default=5, metavar="SECONDS", help="fleet's agent_ttl (default 5)")
-    up.add_argument("--bin", metavar="FOLDER", help="where fleetd and fleetctl are (default build/release/bin)")
+    up.add_argument("--bin", metavar="FOLDER", help="where fleetd and fleetctl are (default $FLEET_BIN or build/release/bin)")
     down = command("down", _down, "remove all that is or was of the lab")
     down.add_argument("--all", action="store_true", help="of every lab on this host")
     status = command("status", _status, "show the lab")

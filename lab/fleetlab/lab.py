@@ -119,7 +119,7 @@ class Lab:
         unknown = [k for k in metadata if not 1 <= int(k) <= machines]
         if unknown:
             raise LabError(f"metadata for machine {unknown[0]}, but there are only {machines} machines")
-        bin_dir = Path(bin_dir or REPO / "build/release/bin").resolve()
+        bin_dir = Path(bin_dir or os.environ.get("FLEET_BIN") or REPO / "build/release/bin").resolve()
         debian = root.ensure(self.say)
         if self.exists():
             self.say(f"removing what is there of lab {self.name}")

@@ -83,7 +83,8 @@ def test_without_etcd_fleetd_starts_says_so_and_touches_nothing(fleet, lab, runn
     assert second.ctl("list-units", check=False).returncode != 0
     assert processes(lab, running) == running
     lab.etcd_start()
-    wait_for("the API to answer again", lambda: second.api("GET", "/units")[0] == 200, 60)
+    for number in (1, 2, 3):
+        wait_for(f"the API of machine {number} to answer again", lambda: Fleet(lab, number).api("GET", "/units")[0] == 200, 60)
     list_is_as_before(fleet, lab, running)
     assert processes(lab, running) == running
 
