@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ class StoreWorld {
 struct StoreFactory {
   std::string name;
   std::function<std::unique_ptr<StoreWorld>(TestLoop&)> make;
+
+  friend void PrintTo(const StoreFactory& factory, std::ostream* out) { *out << factory.name; }
 };
 
 // Collects what a watch delivers.
