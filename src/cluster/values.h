@@ -56,8 +56,8 @@ struct ScheduleRecord {
   std::string text;  // empty for inactive
   std::string hash;
   std::uint64_t restarts = 0;
-  Revision term = 0;   // of the leader that decided
-  std::string reason;  // why, for people
+  Revision term = 0;                    // of the leader that decided
+  std::string reason;                   // why, for people
   std::vector<std::string> after = {};  // units that must have left the machine before it starts
 
   bool operator==(const ScheduleRecord&) const = default;
