@@ -107,7 +107,7 @@ class Daemon {
       said_ = std::move(status);
     }
     const Duration watchdog = watchdog_interval();
-    const Duration limit = std::chrono::seconds(5);
+    const Duration limit = std::chrono::seconds(1);
     loop_.call_after(watchdog > Duration(0) ? std::min<Duration>(watchdog / 3, limit) : limit,
                      [this] { report(); });
   }
