@@ -106,11 +106,12 @@ class Decider {
   void keep_up_to_date(const std::string& machine, const ScheduleRecord& record) {
     const std::uint64_t restarts = unit_.target.value ? unit_.target->restarts : 0;
     if (record.hash != unit_.unit->hash) {
-      assign(machine, "its unit file was replaced");
+      assign(machine, "its unit file was replaced", record.after);
     } else if (record.state != unit_.desired()) {
-      assign(machine, fmt::format("its desired state is {}", to_string(unit_.desired())));
+      assign(machine, fmt::format("its desired state is {}", to_string(unit_.desired())),
+             record.after);
     } else if (record.restarts != restarts) {
-      assign(machine, "a restart was asked for");
+      assign(machine, "a restart was asked for", record.after);
     }
   }
 
@@ -235,11 +236,14 @@ class Decider {
               ? fmt::format("it moves once machine {} has stopped it", choice->machine)
               : fmt::format("machine {} is away and may not have stopped it yet", choice->machine));
     }
+    // Wherever it goes, it starts after those whose place it takes.
+    std::vector<std::string> after =
+        placement_.on(choice->machine).replaced_by(name_, unit_.unit->requirements.replaces);
     if (!lost.empty()) {
       withdraw(lost, fmt::format("the machine was lost; it moves to {}", choice->machine));
-      assign(choice->machine, fmt::format("machine {} was lost", lost), choice->after);
+      assign(choice->machine, fmt::format("machine {} was lost", lost), std::move(after));
     } else {
-      assign(choice->machine, choice->reason, choice->after);
+      assign(choice->machine, choice->reason, std::move(after));
     }
     return std::move(verdict_);
   }
@@ -248,7 +252,6 @@ class Decider {
     std::string machine;
     std::string reason;
     bool waits_for_stop = false;
-    std::vector<std::string> after = {};  // the units whose place it takes
   };
 
   // The units that `unit` replaces, wherever they are, if they are wanted at all.
@@ -310,10 +313,9 @@ class Decider {
     const auto& replaces = unit_.unit->requirements.replaces;
     if (replaces.empty()) return std::nullopt;
     for (const auto& [load, machine] : placement_.open_machines()) {
-      std::vector<std::string> replaced = placement_.on(machine).replaced_by(name_, replaces);
+      const auto replaced = placement_.on(machine).replaced_by(name_, replaces);
       if (replaced.empty() || refusal_of(machine)) continue;
-      std::string reason = "it takes the place of " + replaced.front();
-      return Choice{machine, std::move(reason), false, std::move(replaced)};
+      return Choice{machine, "it takes the place of " + replaced.front(), false};
     }
     return std::nullopt;
   }

@@ -224,12 +224,17 @@ void Engine::machine_changed(const Registry& registry, const std::string& id) {
   refresh_machine(registry, id);
   for (const auto& [name, occupant] : placement_.on(id).occupants()) dirty_.insert(name);
   dirty_.insert(globals_.begin(), globals_.end());
-  look_again_at_waiting();
   absent_changed_ = true;
-}
-
-void Engine::look_again_at_waiting() {
-  for (const auto& [name, reason] : waiting_) dirty_.insert(name);
+  const Machine* machine = registry.machine(id);
+  if (machine == nullptr || !is_open(*machine)) return;
+  // Of those that wait this machine concerns only the ones that it would take.
+  for (const auto& [name, reason] : waiting_) {
+    const Unit* unit = registry.unit(name);
+    if (unit == nullptr || !unit->unit.value) continue;
+    if (!refusal(name, unit->unit->requirements, id, *machine, placement_.on(id))) {
+      dirty_.insert(name);
+    }
+  }
 }
 
 // Whom it was in the way of: units without a place, and global units, which may want one more.

@@ -115,7 +115,6 @@ class Engine {
   void index_followers(const Registry& registry, const std::string& name);
   void unit_changed(const Registry& registry, const std::string& name);
   void machine_changed(const Registry& registry, const std::string& id);
-  void look_again_at_waiting();
   // `name`, which was this on a machine, has left it or is something else there now.
   void room_was_made(const Registry& registry, const std::string& name, const Occupant& occupant);
   Occupant occupant_now(const Unit* unit, const std::string& name, const std::string& machine,

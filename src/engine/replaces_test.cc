@@ -55,6 +55,22 @@ TEST_F(ReplacesTest, TheOldUnitLeavesAndIsPlacedElsewhere) {
   EXPECT_TRUE(verdict("new.service").decisions.empty()) << "the new unit stays where it is";
 }
 
+TEST_F(ReplacesTest, GoesOnStartingAfterTheOldUnitWhateverElseIsDecided) {
+  builder_.unit("old.service");
+  builder_.schedule("m2", "old.service");
+  builder_.unit("new.service", "Replaces=old.*");
+  ScheduleRecord record = verdict("new.service").decisions.at(0).record;
+  builder_.put(builder_.keys().schedule("m2", "new.service"), encode(record));
+  builder_.want("new.service", UnitState::launched, 1);
+  EXPECT_EQ(verdict("new.service").decisions.at(0).record.after,
+            std::vector<std::string>{"old.service"});
+  // Ordered away and wanted again before it had gone.
+  builder_.schedule("m2", "new.service", UnitState::inactive);
+  EXPECT_EQ(verdict("new.service").decisions.at(0).record.reason, "it is still there");
+  EXPECT_EQ(verdict("new.service").decisions.at(0).record.after,
+            std::vector<std::string>{"old.service"});
+}
+
 // 1.0 moved it to any machine whatever its requirements, or put it back at once.
 TEST_F(ReplacesTest, TheOldUnitWaitsWithTheReasonIfItMayRunNowhereElse) {
   builder_.machine("m2", {{"disk", "ssd"}});

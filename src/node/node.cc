@@ -73,6 +73,8 @@ struct Node::Impl final : ApiBackend {
   Keys keys_;
   Registry registry_;
   bool mirror_ready_ = false;
+  mutable Placement placement_;  // of the mirror at `placed_at_`, for many explanations at once
+  mutable Revision placed_at_ = -1;
   Revision last_write_ = 0;  // the newest revision that this node's API has written
   std::vector<Reader> readers_;
   Time last_asked_;
@@ -209,9 +211,13 @@ void Node::Impl::commit(Transaction transaction,
 
 Explanation Node::Impl::explain(const Registry& registry, const std::string& name) const {
   Explanation explanation;
-  explanation.reason = why_waiting(registry, name, options_.mass_loss_percent);
+  if (placed_at_ != registry.revision()) {
+    placement_ = placement_of(registry);
+    placed_at_ = registry.revision();
+  }
+  explanation.reason = why_waiting(registry, placement_, name, options_.mass_loss_percent);
   if (explanation.reason.empty()) return explanation;
-  for (auto& [machine, reason] : refusals(registry, placement_of(registry), name)) {
+  for (auto& [machine, reason] : refusals(registry, placement_, name)) {
     explanation.machines.push_back({machine, std::move(reason)});
   }
   return explanation;

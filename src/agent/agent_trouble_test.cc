@@ -1,0 +1,269 @@
+// When jobs fail or hang, the registry is away, or fleetd has to go.
+#include "agent/agent_fixture.h"
+
+namespace fleet {
+namespace {
+
+TEST_F(AgentTest, BacksOffAfterFailuresTwiceAsLongEachTime) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  Duration pause = 1s;
+  for (int i = 0; i < 9; ++i) {
+    done(kA, TaskKind::start, fail(ErrorCode::failed, "exit code 1"));
+    EXPECT_EQ(last_state(kA)->problem, "start failed: exit code 1");
+    EXPECT_EQ(asked(kA), TaskKind::none);
+    ASSERT_EQ(wake_, now_ + pause) << i;
+    pass(pause - 1ms);
+    EXPECT_EQ(asked(kA), TaskKind::none);
+    pass(1ms);
+    answer(kA, status("failed"));
+    EXPECT_EQ(asked(kA), TaskKind::start);
+    pause = std::min<Duration>(pause * 2, 64s);
+  }
+}
+
+TEST_F(AgentTest, TriesAtOnceUnderANewDecisionWhatFailedUnderTheOld) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  done(kA, TaskKind::start, fail(ErrorCode::failed, "exit code 1"));
+  order(kA, decision(UnitState::launched, 6));
+  answer(kA, status("failed"));
+  EXPECT_EQ(asked(kA), TaskKind::start);
+  EXPECT_EQ(last_state(kA)->problem, "");
+}
+
+TEST_F(AgentTest, AFailingUnitHoldsUpNoOther) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  order(kB, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write, fail(ErrorCode::failed, "bad file"));
+  done(kB, TaskKind::write);
+  answer(kB, status("inactive"));
+  EXPECT_EQ(asked(kB), TaskKind::start);
+}
+
+TEST_F(AgentTest, TakesAwayWhatAFailedWriteMayHaveLeft) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write, fail(ErrorCode::failed, "cannot be enabled"));
+  order(kA, decision(UnitState::inactive, 6));
+  done(kA, TaskKind::remove);
+  EXPECT_EQ(asked(kA), TaskKind::acknowledge);
+}
+
+TEST_F(AgentTest, WritesAgainAfterAFailedWriteEvenIfTheOldContentIsWantedAgain) {
+  begin({{kA, kText, ""}}, {{kA, decision(UnitState::loaded, 5, kOther)}});
+  answer(kA, status("inactive"));
+  done(kA, TaskKind::write, fail(ErrorCode::failed, "cannot be linked"));
+  order(kA, decision(UnitState::loaded, 6, kText));
+  answer(kA, status("inactive"));
+  EXPECT_EQ(take(kA, TaskKind::write).text, kText);
+}
+
+TEST_F(AgentTest, DoesNotStopAgainAndAgainWhatIsStartedAgainAndAgain) {
+  begin();
+  launch(kA, 5);
+  order(kA, decision(UnitState::inactive, 6));
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop);
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::none);
+  EXPECT_EQ(last_state(kA)->problem, "stop failed: it runs again after it was stopped");
+  pass(1s);
+  EXPECT_EQ(asked(kA), TaskKind::stop);
+}
+
+TEST_F(AgentTest, FindsByAskingThatAJobHasEnded) {
+  begin();
+  launch(kA, 5);
+  order(kA, decision(UnitState::inactive, 6));
+  done(kA, TaskKind::note);
+  EXPECT_EQ(asked(kA), TaskKind::stop);
+  pass(29s);
+  EXPECT_TRUE(rechecks_.empty());
+  pass(1s);
+  ASSERT_EQ(rechecks_.size(), 1u);
+  send(event::QueryDone{kA, rechecks_[0].id, status("deactivating", true)});
+  EXPECT_EQ(asked(kA), TaskKind::stop) << "it is still under way";
+  pass(30s);
+  ASSERT_EQ(rechecks_.size(), 2u);
+  send(event::QueryDone{kA, rechecks_[1].id, status("inactive")});
+  answer(kA, status("inactive"));
+  EXPECT_EQ(asked(kA), TaskKind::remove);
+}
+
+TEST_F(AgentTest, DoesNotStartAgainAOneshotWhoseEndWasFoundByAsking) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  take(kA, TaskKind::start);
+  pass(30s);
+  ASSERT_EQ(rechecks_.size(), 1u);
+  send(event::QueryDone{kA, rechecks_[0].id, status("inactive")});
+  done(kA, TaskKind::note);
+  answer(kA, status("inactive"));
+  EXPECT_EQ(asked(kA), TaskKind::none);
+}
+
+TEST_F(AgentTest, TriesAgainAStartWhoseFailureWasFoundByAsking) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  take(kA, TaskKind::start);
+  pass(30s);
+  send(event::QueryDone{kA, rechecks_.at(0).id, status("failed")});
+  EXPECT_EQ(asked(kA), TaskKind::none);
+  pass(1s);
+  answer(kA, status("failed"));
+  EXPECT_EQ(asked(kA), TaskKind::start);
+}
+
+TEST_F(AgentTest, BeginsNothingNewWithoutRegistrationButStopsWhatIsToStop) {
+  begin();
+  launch(kA, 5);
+  send(event::Unregistered{});
+  order(kA, decision(UnitState::inactive, 6));
+  order(kB, decision(UnitState::launched, 6));
+  EXPECT_EQ(asked(kB), TaskKind::none);
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop);
+  EXPECT_EQ(asked(kA), TaskKind::query);
+  send(event::Registered{});
+  EXPECT_EQ(asked(kB), TaskKind::write);
+}
+
+TEST_F(AgentTest, DoesNotStartWhatWasOnlyHeldBackByAReloadOnceItIsUnregistered) {
+  begin({{kA, kText, ""}, {kB, kText, ""}},
+        {{kA, decision(UnitState::launched, 5)}, {kB, decision(UnitState::launched, 5)}});
+  answer(kA, status("inactive", false, true));
+  answer(kB, status("inactive"));
+  ASSERT_EQ(reloads_, 1);
+  send(event::Unregistered{});
+  send(event::ReloadDone{});
+  EXPECT_EQ(asked(kA), TaskKind::none);
+  EXPECT_EQ(asked(kB), TaskKind::none);
+}
+
+TEST_F(AgentTest, PublishesOnlyChangesAndEverythingAgainOnANewLease) {
+  begin();
+  launch(kA, 5);
+  const std::size_t before = published_.size();
+  send(event::StatusSeen{kA, status("active")});
+  send(event::Registered{false});
+  EXPECT_EQ(published_.size(), before);
+  send(event::StatusSeen{kA, status("failed")});
+  EXPECT_EQ(published_.size(), before + 1);
+  send(event::Registered{true});
+  ASSERT_EQ(published_.size(), before + 2);
+  EXPECT_EQ(last_state(kA)->active_state, "failed");
+  EXPECT_EQ(asked(kA), TaskKind::none) << "what failed after it was launched is left to systemd";
+}
+
+// Seen by a person: list-units showed a unit that had just been started as dead.
+TEST_F(AgentTest, DoesNotPublishALaunchedUnitWithItsStatusFromBeforeTheStart) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  done(kA, TaskKind::start);
+  done(kA, TaskKind::note);
+  EXPECT_EQ(static_cast<int>(last_state(kA)->current), static_cast<int>(UnitState::loaded));
+  answer(kA, status("active"));
+  EXPECT_EQ(static_cast<int>(last_state(kA)->current), static_cast<int>(UnitState::launched));
+  EXPECT_EQ(last_state(kA)->active_state, "active");
+}
+
+TEST_F(AgentTest, StartsAUnitThatTakesAnothersPlaceOnceThatHasLeft) {
+  begin();
+  launch(kA, 5);
+  Entry<ScheduleRecord> successor = decision(UnitState::launched, 6);
+  successor.value->after = {kA};
+  order(kB, successor);
+  order(kA, decision(UnitState::inactive, 7));
+  done(kB, TaskKind::write);
+  answer(kB, status("inactive"));
+  EXPECT_EQ(asked(kB), TaskKind::none);
+  EXPECT_EQ(last_state(kB)->problem, "it starts once a.service has left this machine");
+  while (asked(kA) != TaskKind::acknowledge) {
+    ASSERT_NE(asked(kA), TaskKind::none);
+    if (asked(kA) == TaskKind::query) {
+      answer(kA, status("inactive"));
+    } else {
+      EXPECT_EQ(asked(kB), TaskKind::none);
+      done(kA, asked(kA));
+    }
+  }
+  done(kB, TaskKind::start);
+  done(kB, TaskKind::note);
+  answer(kB, status("active"));
+  EXPECT_EQ(last_state(kB)->problem, "");
+}
+
+TEST_F(AgentTest, HandsEverythingOverWhenItLeaves) {
+  begin();
+  launch(kA, 5);
+  order(kB, decision(UnitState::launched, 5));
+  done(kB, TaskKind::write);
+  answer(kB, status("inactive"));
+  done(kB, TaskKind::start, fail(ErrorCode::failed, "exit code 1"));
+  send(event::Leave{});
+  answer(kB, status("failed"));
+  done(kB, TaskKind::remove);
+  done(kB, TaskKind::acknowledge);
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop);
+  EXPECT_FALSE(left_);
+  answer(kA, status("inactive"));
+  EXPECT_FALSE(agent_.has_let_go());
+  done(kA, TaskKind::remove);
+  EXPECT_TRUE(agent_.has_let_go());
+  const auto acknowledge = take(kA, TaskKind::acknowledge);
+  EXPECT_EQ(acknowledge.revision, 5) << "the order to run it here is given back";
+  send(event::TaskDone{kA, acknowledge.id, {}});
+  EXPECT_TRUE(left_);
+}
+
+TEST_F(AgentTest, GivesAUnitBackOnlyOnceWhenItLeaves) {
+  begin();
+  send(event::Unregistered{});
+  order(kA, decision(UnitState::launched, 5));
+  send(event::Leave{});
+  done(kA, TaskKind::acknowledge);
+  EXPECT_TRUE(left_);
+  order(kA, decision(UnitState::launched, 7));  // the cluster does not know that it leaves
+  EXPECT_EQ(asked(kA), TaskKind::none);
+  EXPECT_TRUE(agent_.has_let_go());
+}
+
+TEST_F(AgentTest, LeavesAtOnceIfThereIsNothingToHandOver) {
+  begin({{kA, kText, ""}});
+  answer(kA, status("active"));
+  send(event::Leave{});
+  EXPECT_TRUE(left_);
+  EXPECT_EQ(asked(kA), TaskKind::none) << "without a decision it is left as it is";
+}
+
+TEST_F(AgentTest, KeepsNothingOfUnitsThatAreGone) {
+  begin();
+  for (Revision revision = 5; revision < 50; revision += 2) {
+    const std::string name = "u" + std::to_string(revision) + ".service";
+    launch(name, revision);
+    order(name, decision(UnitState::inactive, revision + 1));
+    done(name, TaskKind::note);
+    done(name, TaskKind::stop);
+    answer(name, status("inactive"));
+    done(name, TaskKind::remove);
+    done(name, TaskKind::acknowledge);
+    order(name, {});
+  }
+  EXPECT_TRUE(agent_.units().empty());
+}
+
+}  // namespace
+}  // namespace fleet
