@@ -5,6 +5,10 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
+# A release is built to be run; its tests only on demand: --target fleet_tests.
+option(FLEET_TESTS_IN_ALL "build the tests with everything else" ON)
+add_custom_target(fleet_tests)
+
 set(FLEET_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize takes them")
 
 # Line tables are enough for stack traces and keep objects small; full debug information doubles
@@ -53,6 +57,14 @@ function(fleet_program name)
   target_link_libraries(${name} PRIVATE fleet_warnings ${ARG_LINKS})
 endfunction()
 
+# fleet_only_for_tests(NAME): keeps a program out of a build that leaves the tests out.
+function(fleet_only_for_tests name)
+  add_dependencies(fleet_tests ${name})
+  if(NOT FLEET_TESTS_IN_ALL)
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  endif()
+endfunction()
+
 # fleet_test(NAME SOURCES ... LINKS ...): a GoogleTest program that ctest runs as one test.
 function(fleet_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
@@ -62,4 +74,5 @@ function(fleet_test name)
   target_compile_definitions(${name} PRIVATE FLEET_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+  fleet_only_for_tests(${name})
 endfunction()
