@@ -9,7 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/contract/virtual_loop.h"
+#include "tests/support/virtual_loop.h"
 
 namespace fleet {
 namespace {

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "systemd/fake_unit_manager.h"
+#include "tests/support/virtual_loop.h"
 #include "unit_manager_contract.h"
-#include "virtual_loop.h"
 
 namespace fleet {
 namespace {
@@ -19,7 +19,7 @@ class FakeWorld final : public UnitManagerWorld {
   void end_manager() override { manager_.reset(); }
 
   bool run_until(const std::function<bool()>& condition) override {
-    return loop_.run_until(condition, std::chrono::seconds(20));
+    return loop_.run_until_true(condition, std::chrono::seconds(20));
   }
   void settle() override { loop_.run_for(std::chrono::seconds(1)); }
 
