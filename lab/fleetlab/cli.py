@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from .host import LabError
-from .lab import Lab, all_labs, default_name, http_get, remove_orphans
+from .lab import Lab, all_labs, default_name, remove_orphans
 from .play import METADATA, play
 
 
@@ -36,8 +36,8 @@ def main(argv):
     shell = command("shell", _shell, "a shell inside a machine, or one command")
     shell.add_argument("machine", type=int, metavar="K")
     shell.add_argument("argv", nargs=argparse.REMAINDER, metavar="CMD...")
-    etcd = command("etcd", _etcd, "stop, start, freeze or thaw etcd")
-    etcd.add_argument("what", choices=("stop", "start", "freeze", "thaw"))
+    etcd = command("etcd", _etcd, "stop, start, kill, freeze or thaw etcd")
+    etcd.add_argument("what", choices=("stop", "start", "kill", "freeze", "thaw"))
     install = command("install", _install, "put newly built programs into the machines, running or not")
     install.add_argument("--bin", metavar="FOLDER")
 
@@ -98,7 +98,7 @@ def _shell(lab, args):
 
 
 def _etcd(lab, args):
-    getattr(lab, f"etcd_{args.what}")()
+    getattr(lab.etcd, args.what)()
 
 
 def _install(lab, args):
@@ -118,7 +118,7 @@ def _status(lab, args):
     for each in labs:
         if not each.exists():
             raise LabError(f"there is no lab {each.name}; start one: lab up")
-        healthy = http_get(f"{each.etcd_url}/health") is not None
+        healthy = each.etcd.ctl("endpoint", "health", check=False).returncode == 0
         print(f"lab {each.name}: network {each.network}.0.0/16, etcd {each.etcd_url} "
               f"({'answers' if healthy else 'does not answer'}), registry {each.registry_address}")
         for machine in each.machines():

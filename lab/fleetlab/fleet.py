@@ -4,8 +4,7 @@ import json
 import urllib.error
 import urllib.request
 
-from .host import LabError, wait_for
-from .lab import _opener
+from .host import LabError, opener, wait_for
 
 PORT = 49153
 
@@ -63,7 +62,7 @@ class Fleet:
         request = urllib.request.Request(f"http://{self.lab.machine(self.via).address}:{PORT}/fleet/v1{path}", data=data,
                                          method=method, headers={"Content-Type": "application/json", **(headers or {})})
         try:
-            with _opener.open(request, timeout=timeout) as answer:
+            with opener.open(request, timeout=timeout) as answer:
                 status, text = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             status, text = error.code, error.read()
@@ -73,13 +72,15 @@ class Fleet:
             return status, text.decode(errors="replace")
 
     def collect(self, resource):
-        """All of units, states or machines; /state answers "states"."""
-        status, body = self.api("GET", f"/{resource}")
-        if status != 200:
-            raise LabError(f"GET /{resource} answered {status}: {body}")
-        if "nextPageToken" in body:
-            raise LabError(f"GET /{resource}: more than one page, which the lab's tests do not expect")
-        return body.get("states" if resource == "state" else resource, [])
+        """All of units, states or machines, from as many pages as there are; /state answers "states"."""
+        found, token = [], ""
+        while True:
+            status, body = self.api("GET", f"/{resource}{token and f'?nextPageToken={token}'}")
+            if status != 200:
+                raise LabError(f"GET /{resource} answered {status}: {body}")
+            found += body.get("states" if resource == "state" else resource, [])
+            if not (token := body.get("nextPageToken")):
+                return found
 
 
 def parse_table(text):

@@ -4,11 +4,16 @@ import os
 import signal
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 
 class LabError(Exception):
     """Something failed; the text says what, on what, why, and where one can, what to do."""
+
+
+class CommandFailed(LabError):
+    """A command ended with an error. While something is waited for that only means: not yet."""
 
 
 def run(*argv, check=True, timeout=60, **options):
@@ -22,20 +27,25 @@ def run(*argv, check=True, timeout=60, **options):
         raise LabError(f"{' '.join(argv)}: still running after {timeout} s") from None
     if check and done.returncode != 0:
         said = (done.stderr or done.stdout).strip()
-        raise LabError(f"{' '.join(argv)}: exit status {done.returncode}: {said}")
+        raise CommandFailed(f"{' '.join(argv)}: exit status {done.returncode}: {said}")
     return done
 
 
 def wait_for(what, probe, seconds, detail=lambda: ""):
     """Asks probe() until it answers something true, which is returned. Past the deadline the error says what was
-    waited for, and detail() what was seen instead."""
+    waited for, and detail() what was seen instead. A command that fails in probe() is no answer yet: a fleet that has
+    lost etcd for a moment says so."""
     deadline = time.monotonic() + seconds
     while True:
-        answer = probe()
+        failed = ""
+        try:
+            answer = probe()
+        except CommandFailed as error:
+            answer, failed = None, str(error)
         if answer:
             return answer
         if time.monotonic() >= deadline:
-            seen = detail()
+            seen = failed or detail()
             raise LabError(f"waited {seconds} s for {what}, in vain" + (f"; seen: {seen}" if seen else ""))
         time.sleep(0.05)  # The pace of asking, not a guess at how long the thing takes.
 
@@ -186,6 +196,10 @@ def link_exists(name):
 
 def netns_exists(name):
     return Path("/run/netns", name).exists()
+
+
+# A proxy that the environment names must not come between us and our own bridge.
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def tail(file, lines=15):

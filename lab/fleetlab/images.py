@@ -10,7 +10,7 @@ import tarfile
 import urllib.error
 import urllib.request
 
-from .host import LabError
+from .host import LabError, opener
 
 # PID 1 of a container ignores a signal that it does not handle, so each script handles TERM: else "docker stop" would
 # take its full ten seconds before it kills.
@@ -92,13 +92,9 @@ def _push(registry, name, layer, command):
     _ask("PUT", f"http://{registry}/v2/{name}/manifests/latest", manifest, kind).close()
 
 
-# The registry is on our own bridge: a proxy that the environment names must not come between.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
 def _ask(method, url, body=b"", kind=None):
     request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": kind} if kind else {})
     try:
-        return _opener.open(request, timeout=20)
+        return opener.open(request, timeout=20)
     except urllib.error.URLError as error:
         raise LabError(f"cannot push an image: {method} {url}: {error}") from None

@@ -5,15 +5,13 @@ import hashlib
 import ipaddress
 import json
 import os
-import signal
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from . import images, root
-from .host import (Cgroup, LabError, ip, link_exists, remove_tree, spawn, tail, unmount_below, wait_for)
+from .etcd import Etcd
+from .host import (Cgroup, LabError, ip, link_exists, opener, remove_tree, run, spawn, tail, unmount_below, wait_for)
 from .machine import REPO, Machine
 
 STATE = Path("/var/lib/fleet-lab")
@@ -87,11 +85,16 @@ class Lab:
 
     @property
     def etcd_url(self):
-        return f"http://{self.gateway}:2379"
+        return self.etcd.url
 
     @property
     def registry_address(self):
         return f"{self.gateway}:5000"
+
+    @property
+    def ssh_key(self):
+        """The file with the private key that opens every machine, as root and as core."""
+        return self.folder / "ssh_key"
 
     @property
     def environment(self):
@@ -108,9 +111,10 @@ class Lab:
 
     # --- life -------------------------------------------------------------------------------------------------
 
-    def up(self, machines=3, metadata=None, ttl=5, bin_dir=None, owner=None):
+    def up(self, machines=3, metadata=None, ttl=5, bin_dir=None, owner=None, members=1, secure=False, registry=True):
         """Makes the lab and boots its machines. metadata: {machine number: {key: value}}. owner: a process with which
-        the lab ends; when it is gone, the next lab tool that runs takes the lab down."""
+        the lab ends; when it is gone, the next lab tool that runs takes the lab down. members: of etcd; secure: with
+        TLS, client certificates and users. registry: whether there is one for containers."""
         if os.geteuid() != 0:
             raise LabError("a lab needs root: it makes network devices, mounts and machines")
         if not 1 <= machines <= 250:
@@ -127,21 +131,24 @@ class Lab:
         remove_orphans(self.say)
         with _locked():
             self.state = {"number": _free_number(), "owner": _process(owner) if owner else None, "debian": str(debian),
-                          "bin": str(bin_dir), "ttl": ttl,
+                          "bin": str(bin_dir), "ttl": ttl, "etcd": {"members": members, "secure": secure},
                           "machines": {str(k): metadata.get(k, {}) for k in range(1, machines + 1)}}
             self._save()
         if not (bin_dir / "fleetd").exists():
             self.say(f"no fleetd in {bin_dir}: the machines come up without fleet")
-        self.say(f"lab {self.name}: bridge {self.bridge}, etcd {self.etcd_url}, registry {self.registry_address}")
+        self.say(f"lab {self.name}: bridge {self.bridge}, etcd {self.etcd_url}"
+                 + (f", registry {self.registry_address}" if registry else ""))
         # With an address of its own a bridge keeps it; else it would take one of its ports' and change it when that
         # machine goes, and the others would talk to nobody until they notice.
         ip("link", "add", self.bridge, "address", f"02:f1:ee:70:00:{self.number:02x}", "type", "bridge")
         ip("address", "add", f"{self.gateway}/16", "dev", self.bridge)
         ip("link", "set", self.bridge, "up")
-        self.etcd_start()
-        self.registry_start()
+        self.etcd.start()
+        if registry:
+            self.registry_start()
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {self.name}", "-f", self.ssh_key)
         for m in self.machines():
-            m.install(debian, self.state["machines"][str(m.number)], ttl, bin_dir)
+            m.install(debian, bin_dir)
             m.power_on()
             self.say(f"{m.name} boots at {m.address}")
         with ThreadPoolExecutor(machines) as pool:
@@ -172,45 +179,23 @@ class Lab:
     # --- etcd and the registry ----------------------------------------------------------------------------------
 
     @property
-    def _etcd(self):
-        return self.cgroup.child("etcd")
+    def etcd(self):
+        return Etcd(self, **self._need()["etcd"])
 
-    def _program(self, path):
+    def program(self, path):
+        """A program of the machines' root folder, for the host to run."""
         return Path(self._need()["debian"]) / path
-
-    def etcd_start(self):
-        if self._etcd.populated():
-            raise LabError("etcd is running already")
-        peer = f"http://{self.gateway}:2380"
-        log = self.folder / "etcd.log"
-        spawn([self._program("usr/bin/etcd"), "--name=lab", f"--data-dir={self.folder / 'etcd'}", "--enable-v2",
-               f"--listen-client-urls={self.etcd_url}", f"--advertise-client-urls={self.etcd_url}",
-               f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=lab={peer}",
-               "--logger=zap", "--log-level=warn"], self._etcd, log)
-        self._wait_answers("etcd", f"{self.etcd_url}/health", self._etcd, log)
-
-    def etcd_stop(self):
-        self._etcd.freeze(False)
-        self._etcd.signal(signal.SIGTERM)
-        wait_for("etcd to stop", lambda: not self._etcd.populated(), 20)
-
-    def etcd_freeze(self):
-        """etcd stops in its tracks: connections stay open and nothing answers, as when its disk hangs."""
-        self._etcd.freeze(True)
-
-    def etcd_thaw(self):
-        self._etcd.freeze(False)
 
     def registry_start(self):
         group, log, config = self.cgroup.child("registry"), self.folder / "registry.log", self.folder / "registry.yml"
         config.write_text("version: 0.1\nlog: {level: warn}\n"
                           f"storage: {{filesystem: {{rootdirectory: {self.folder / 'registry'}}}}}\n"
                           f"http: {{addr: '{self.registry_address}'}}\n")
-        spawn([self._program("usr/bin/docker-registry"), "serve", config], group, log, {"OTEL_TRACES_EXPORTER": "none"})
-        self._wait_answers("the container registry", f"http://{self.registry_address}/v2/", group, log)
-        images.push_all(self.registry_address, self._program("bin/busybox"))
+        spawn([self.program("usr/bin/docker-registry"), "serve", config], group, log, {"OTEL_TRACES_EXPORTER": "none"})
+        self.wait_answers("the container registry", f"http://{self.registry_address}/v2/", group, log)
+        images.push_all(self.registry_address, self.program("bin/busybox"))
 
-    def _wait_answers(self, what, url, group, log):
+    def wait_answers(self, what, url, group, log):
         def answers():
             if not group.populated():
                 raise LabError(f"{what} ended at once; its log ends:\n{tail(log)}")
@@ -218,14 +203,10 @@ class Lab:
         wait_for(f"{what} to answer at {url}", answers, 30, lambda: f"its log ends:\n{tail(log)}")
 
 
-# A proxy that the environment names must not come between us and our own bridge.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
 def http_get(url, timeout=2):
     """The body of a 200 answer, or None."""
     try:
-        with _opener.open(url, timeout=timeout) as answer:
+        with opener.open(url, timeout=timeout) as answer:
             return answer.read()
     except OSError:  # URLError and time-outs are OSErrors.
         return None

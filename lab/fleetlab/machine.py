@@ -7,12 +7,21 @@ import signal
 import subprocess
 from pathlib import Path
 
-from .host import LabError, ip, link_exists, netns_exists, run, spawn, tail, unmount_below, wait_for
+from .host import CommandFailed, LabError, ip, link_exists, netns_exists, run, spawn, tail, unmount_below, wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 STATIC_FILES = REPO / "lab" / "machine"
 EXAMPLE_UNITS = REPO / "lab" / "units"
 PACKAGING = REPO / "packaging"
+# What the package fleet installs beside fleetd (cmake/packages.cmake), by the same paths.
+PACKAGED = {
+    "fleet.service": "usr/lib/systemd/system/fleet.service",
+    "fleet.socket": "usr/lib/systemd/system/fleet.socket",
+    "fleet.sysusers": "usr/lib/sysusers.d/fleet.conf",
+    "fleet.tmpfiles": "usr/lib/tmpfiles.d/fleet.conf",
+    "fleet.rules": "usr/share/polkit-1/rules.d/fleet.rules",
+}
+HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
 
 class Machine:
@@ -32,14 +41,12 @@ class Machine:
 
     # --- disk -------------------------------------------------------------------------------------------------
 
-    def install(self, debian, metadata, ttl, bin_dir):
+    def install(self, debian, bin_dir):
         """Makes the machine's disk: the shared root with this machine's own files over it."""
         upper = self.folder / "upper"
         for folder in (upper, self.folder / "work", self.root, self.folder / "containers"):
             folder.mkdir(parents=True)
         shutil.copytree(STATIC_FILES, upper, dirs_exist_ok=True)
-        units = upper / "etc/systemd/system"
-        units.mkdir(parents=True, exist_ok=True)
 
         environment = " ".join(f"{key}={value}" for key, value in self.lab.environment.items())
         hosts = "".join(f"{m.address} {m.name}\n" for m in self.lab.machines())
@@ -50,24 +57,71 @@ class Machine:
         self._write(upper, "etc/containers/registries.conf",
                     'unqualified-search-registries = ["docker.io"]\n\n[[registry]]\nlocation = "docker.io"\n\n'
                     f'[[registry.mirror]]\nlocation = "{self.lab.registry_address}"\ninsecure = true\n')
-        listed = ",".join(f"{key}={value}" for key, value in sorted(metadata.items()))
-        self._write(upper, "etc/fleet/fleet.conf",
-                    f'etcd_servers=["{self.lab.etcd_url}"]\nagent_ttl="{ttl}s"\nmetadata="{listed}"\n')
-        self._write(upper, "etc/systemd/system/fleet.socket.d/lab.conf",
-                    "# The tests ask the API from outside the machine.\n[Socket]\nListenStream=49153\n")
-        for unit, target in (("fleet.service", "multi-user.target"), ("fleet.socket", "sockets.target")):
-            self._write(upper, f"usr/lib/systemd/system/{unit}", (PACKAGING / unit).read_text())
-            if (bin_dir / "fleetd").exists():
-                wants = units / f"{target}.wants"
-                wants.mkdir(exist_ok=True)
-                (wants / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
         home = upper / "root"
         home.mkdir(exist_ok=True, mode=0o700)
         for unit in EXAMPLE_UNITS.glob("*/*"):
             shutil.copy(unit, home)
         run("mount", "-t", "overlay", self.nspawn_name, "-o",
             f"lowerdir={debian},upperdir={upper},workdir={self.folder / 'work'}", self.root)
+        self._install_ssh()
+        if (bin_dir / "fleetd").exists():
+            self._install_fleet()
         self.install_programs(bin_dir)
+
+    def _install_fleet(self):
+        """What the package and its maintainer scripts would do, but the programs."""
+        for file, path in PACKAGED.items():
+            self._write(self.root, path, (PACKAGING / file).read_text())
+        for unit, target in (("fleet.service", "multi-user.target"), ("fleet.socket", "sockets.target")):
+            wants = self.root / f"etc/systemd/system/{target}.wants"
+            wants.mkdir(exist_ok=True)
+            (wants / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
+        self._write(self.root, "etc/systemd/system/fleet.socket.d/lab.conf",
+                    "# The tests ask the API from outside the machine.\n[Socket]\nListenStream=49153\n")
+        run("chroot", self.root, "systemd-sysusers", "fleet.conf")
+        run("chroot", self.root, "usermod", "--append", "--groups", "fleet", "core")
+        self._write(self.root, "etc/fleet/fleet.conf", self.fleet_conf())
+        self.lab.etcd.install_certificates(self.root)
+        for file in (self.root / "etc/fleet").glob("*.key"):
+            run("chroot", self.root, "chgrp", "fleet", f"/etc/fleet/{file.name}")
+            file.chmod(0o640)
+
+    def _install_ssh(self):
+        """A host key of the machine's own, and the lab's key for root and core: to log in with, here and elsewhere."""
+        self.make_host_key()
+        for home, user in (("root", 0), ("home/core", (self.root / "home/core").stat().st_uid)):
+            folder = self.root / home / ".ssh"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            shutil.copy(self.lab.ssh_key, folder / "id_ed25519")
+            shutil.copy(f"{self.lab.ssh_key}.pub", folder / "authorized_keys")
+            for file in (folder, *folder.iterdir()):
+                os.chown(file, user, user)
+
+    @property
+    def host_key(self):
+        """The public key by which the machine is known, as in a known_hosts file: type and base64."""
+        return " ".join((self.root / HOST_KEY).with_suffix(".pub").read_text().split()[:2])
+
+    def make_host_key(self):
+        """A new one, which the next login meets."""
+        for file in (self.root / HOST_KEY, (self.root / HOST_KEY).with_suffix(".pub")):
+            file.unlink(missing_ok=True)
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", self.root / HOST_KEY)
+
+    def fleet_conf(self, **changed):
+        """The text of the machine's fleet.conf as the lab makes it; changed: keys with other values, None: left out."""
+        metadata = self.lab.state["machines"][str(self.number)]
+        keys = {**self.lab.etcd.fleet_conf(), "agent_ttl": f"{self.lab.state['ttl']}s",
+                "metadata": ",".join(f"{key}={value}" for key, value in sorted(metadata.items())), **changed}
+        return "".join(f'{key}="{value}"\n' for key, value in keys.items() if value is not None)
+
+    def configure(self, text):
+        """Writes fleet.conf. Answers whether that changed it; fleet reads it when it is restarted or reloaded."""
+        file = self.root / "etc/fleet/fleet.conf"
+        if file.read_text() == text:
+            return False
+        file.write_text(text)
+        return True
 
     @staticmethod
     def _write(upper, name, text):
@@ -188,8 +242,8 @@ class Machine:
         except subprocess.TimeoutExpired:
             raise LabError(f"{self.name}: {' '.join(map(str, argv))}: still running after {timeout} s") from None
         if check and done.returncode != 0:
-            raise LabError(f"{self.name}: {' '.join(map(str, argv))}: exit status {done.returncode}: "
-                           f"{(done.stderr or done.stdout).strip()}")
+            raise CommandFailed(f"{self.name}: {' '.join(map(str, argv))}: exit status {done.returncode}: "
+                                f"{(done.stderr or done.stdout).strip()}")
         return done
 
 

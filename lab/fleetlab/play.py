@@ -119,7 +119,7 @@ def play(lab):
     p.do("fleetctl", "start", "datadog.service")
     wanted["datadog.service"] = 3
     p.units_run(wanted, "datadog.service running on three machines", within=60)
-    p.see("fleetctl", "list-unit-files", that="'3 of 3' for the global unit", expect=lambda out: "3 of 3" in out)
+    p.see("fleetctl", "list-unit-files", "--fields=unit,hash,dstate,tmachine", that="'3 of 3' for the global unit", expect=lambda out: "3 of 3" in out)
 
     p.say("Schedule by machine metadata: one copy for each combination of provider and platform")
     names = ["webapp1.service", "webapp2.service", "webapp3.service"]

@@ -13,7 +13,7 @@ CACHE = Path("/var/cache/fleet-lab")
 # What a machine runs. etcd-server and docker-registry are here too, though no machine starts them: the lab runs
 # them out of this folder on the bridge's address, so that the host's own services stay as they are.
 PACKAGES = """
-    systemd systemd-sysv dbus iproute2 iputils-ping procps curl ca-certificates openssh-server openssh-client
+    systemd systemd-sysv dbus polkitd iproute2 iputils-ping procps curl ca-certificates openssh-server openssh-client sudo
     podman podman-docker crun iptables catatonit netavark aardvark-dns busybox-static
     etcd-client etcd-server docker-registry faketime
     libgrpc++1.51 libprotobuf32 libfmt9 libspdlog1.10 libprometheus-cpp-core1.0 libsqlite3-0 libssl3 libsystemd0
@@ -26,7 +26,15 @@ MASK = """
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
     console-getty.service getty@tty1.service
 """
-HOOK = f'systemctl --root="$1" disable podman.service && systemctl --root="$1" mask {" ".join(MASK.split())}'
+# The user that fleetctl logs in as, with CoreOS's rights: sudo, the journal, and (see Machine) fleet's socket.
+HOOK = f"""
+set -e
+systemctl --root="$1" disable podman.service
+systemctl --root="$1" mask {" ".join(MASK.split())}
+chroot "$1" useradd --create-home --shell /bin/bash --groups sudo,systemd-journal core
+echo 'core ALL=(ALL) NOPASSWD: ALL' >"$1/etc/sudoers.d/core"
+rm "$1"/etc/ssh/ssh_host_*  # each machine gets a key of its own
+"""
 
 COMMAND = [
     "mmdebstrap", "--mode=root", "--variant=minbase", "--include=" + ",".join(PACKAGES),
