@@ -21,6 +21,15 @@ add_link_options(-fuse-ld=lld)
 if(FLEET_SANITIZE)
   add_compile_options(-fsanitize=${FLEET_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${FLEET_SANITIZE})
+  # What gives the reports their names. An older one cannot read what this compiler writes, and reports without names
+  # are not matched by tsan.supp.
+  find_program(FLEET_SYMBOLIZER llvm-symbolizer-19 REQUIRED)
+endif()
+
+# Fuzz targets take the place of the tests' programs: everything is built to be traced by libFuzzer.
+option(FLEET_FUZZ "build for fuzzing (the preset fuzz)" OFF)
+if(FLEET_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
 find_package(Threads REQUIRED)

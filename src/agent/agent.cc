@@ -205,6 +205,9 @@ void Agent::failed(const std::string& name, LocalUnitState& unit, TaskKind kind,
   ++unit.failures;
   backing_off_.set(name, unit.not_before);
   unit.launching.reset();
+  // It may have been started all the same, or may be yet: systemd could not say so, or has given
+  // the job up and not the unit. Then it is fleet's to stop.
+  if (kind == TaskKind::start) unit.stopping = true;
   if (kind == TaskKind::write) {
     // What is there now, the old file, the new one or part of its links, is not known.
     if (!unit.on_disk) unit.file_doubtful = true;
@@ -311,6 +314,11 @@ void Agent::plan(Time now) {
     publish(name);
     if (start_is_superseded(unit, situation_)) {
       unit.launching.reset();
+      // Here too its note goes first. Nobody waits for that: the task is the start's until it ends.
+      if (unit.note) {
+        effects_.emplace_back(
+            agent_effect::RunTask{.name = name, .kind = TaskKind::note, .text = kStoppingNote});
+      }
       run(name, unit, {TaskKind::stop, "it is no longer to be started", {}}, now);
       continue;
     }
@@ -320,7 +328,11 @@ void Agent::plan(Time now) {
     switch (task.kind) {
       case TaskKind::none:
         if (!unit.decision.exists() && !unit.on_disk) {
-          published_.erase(name);
+          // A decision that vanished before it could be acknowledged has left the unit's state.
+          if (published_.contains(name)) {
+            run(name, unit, {TaskKind::acknowledge, "it has left this machine", {}}, now);
+            break;
+          }
           backing_off_.erase(name);
           units_.erase(found);
         }
@@ -386,6 +398,11 @@ void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task,
     effect.text = unit.decision->text;
     effect.enable = has_install_section(effect.text);
     unit.writing_hash = unit.decision->hash;
+    // What was launched was another file: should that come back, it is launched anew.
+    if (unit.note && unit.note->hash != unit.writing_hash) {
+      unit.note.reset();
+      unit.note_unsaved = true;
+    }
     writing_.insert(name);
     reload_covers_.erase(name);  // a reload under way may have read the old file
   } else if (task.kind == TaskKind::query) {
@@ -393,6 +410,12 @@ void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task,
     writing_.insert(name);
   } else if (task.kind == TaskKind::start || task.kind == TaskKind::restart) {
     unit.launching = note_wanted(unit);
+    // A fleetd that is restarted meanwhile is to know whose start it is. Nobody waits for that
+    // note.
+    if (task.kind == TaskKind::start) {
+      effects_.emplace_back(
+          agent_effect::RunTask{.name = name, .kind = TaskKind::note, .text = kStoppingNote});
+    }
   } else if (task.kind == TaskKind::stop) {
     unit.stopping = true;
     unit.note_unsaved = unit.note_unsaved || unit.note;
@@ -406,6 +429,9 @@ void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task,
   } else if (task.kind == TaskKind::acknowledge) {
     effect.revision = unit.decision.mod_revision;
     unit.acknowledging = effect.revision;
+    // What was said of the unit goes with that, even where that fails for want of an answer. Should
+    // the unit be wanted here again, it is said anew.
+    if (const auto said = published_.find(name); said != published_.end()) said->second = {};
   }
   if (is_job(task.kind)) jobs_.set(name, now + kRecheckAfter);
   unit.running = task.kind;

@@ -53,6 +53,7 @@ class AgentTest : public testing::Test {
     for (AgentEffect& it : agent_.step(what, now_)) {
       if (auto* task = std::get_if<effect::RunTask>(&it)) {
         ++tasks_run_;
+        if (task->kind == TaskKind::note) notes_.push_back(task->text);
         tasks_[task->name] = *task;
       } else if (auto* state = std::get_if<effect::Publish>(&it)) {
         published_.emplace_back(state->name, state->state);
@@ -132,6 +133,7 @@ class AgentTest : public testing::Test {
   Time now_{};
   std::map<std::string, effect::RunTask> tasks_;  // not answered yet
   int tasks_run_ = 0;
+  std::vector<std::string> notes_;  // that were to be written, in order
   std::vector<std::pair<std::string, StateRecord>> published_;
   std::vector<effect::Recheck> rechecks_;
   std::optional<Time> wake_;

@@ -213,6 +213,19 @@ TEST_F(AgentTest, StopsAfterARestartOfFleetdWhatAnEarlierFleetdWasAboutToStop) {
   EXPECT_EQ(asked(kA), TaskKind::stop);
 }
 
+TEST_F(AgentTest, TakesBackItsStateOfAUnitWhoseOrderToLeaveVanished) {
+  begin();
+  launch(kA, 5);
+  order(kA, decision(UnitState::inactive, 6));
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop);
+  answer(kA, status("inactive"));
+  const auto remove = take(kA, TaskKind::remove);
+  order(kA, {});
+  send(event::TaskDone{kA, remove.id, {}});
+  EXPECT_EQ(take(kA, TaskKind::acknowledge).revision, 0);
+}
+
 TEST_F(AgentTest, KeepsADecisionThatCameWhileTheOldOneWasAcknowledged) {
   begin();
   launch(kA, 5);

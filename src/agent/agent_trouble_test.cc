@@ -36,6 +36,7 @@ TEST_F(AgentTest, TriesAtOnceUnderANewDecisionWhatFailedUnderTheOld) {
   EXPECT_EQ(last_state(kA)->problem, "");
 }
 
+// section 8, row 28.
 TEST_F(AgentTest, AFailingUnitHoldsUpNoOther) {
   begin();
   order(kA, decision(UnitState::launched, 5));
@@ -263,6 +264,66 @@ TEST_F(AgentTest, KeepsNothingOfUnitsThatAreGone) {
     order(name, {});
   }
   EXPECT_TRUE(agent_.units().empty());
+}
+
+// Else a fleetd that is restarted meanwhile takes the unit for one that runs as it should.
+TEST_F(AgentTest, TheNoteOfAUnitGoesBeforeItsRestartIsStopped) {
+  begin();
+  launch(kA, 5);
+  order(kA, decision(UnitState::launched, 6, kText, 1));
+  ASSERT_EQ(asked(kA), TaskKind::restart);
+  notes_.clear();
+  order(kA, decision(UnitState::inactive, 7));
+  EXPECT_EQ(asked(kA), TaskKind::stop);
+  EXPECT_EQ(notes_, std::vector<std::string>{kStoppingNote});
+}
+
+// The job's time limit ends the job, and the unit goes on starting.
+TEST_F(AgentTest, AUnitWhoseStartFailedAndThatRunsAllTheSameIsStoppedWhenItIsNoLongerWanted) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  done(kA, TaskKind::start, fail(ErrorCode::failed, "its job ran into its time limit"));
+  order(kA, decision(UnitState::loaded, 6));
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::stop);
+}
+
+// A fleetd that comes after this one finds it on disk (and takes the unit for its own to stop).
+TEST_F(AgentTest, AUnitThatIsBeingStartedIsNotedAsSuch) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  ASSERT_EQ(asked(kA), TaskKind::start);
+  EXPECT_EQ(notes_, std::vector<std::string>{kStoppingNote});
+}
+
+TEST_F(AgentTest, AFileThatWasLaunchedIsLaunchedAnewWhenItComesBack) {
+  begin();
+  launch(kA, 5);
+  send(event::StatusSeen{kA, status("inactive")});  // it has ended
+  order(kA, decision(UnitState::launched, 6, "[Service]\nExecStart=/bin/other\n"));
+  take(kA, TaskKind::write);
+  order(kA, decision(UnitState::launched, 7));
+  send(event::TaskDone{kA, agent_.units().at(kA).running_id, {}});
+  answer(kA, status("inactive"));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  EXPECT_EQ(asked(kA), TaskKind::start);
+}
+
+// systemd may have carried it out: the unit is not somebody else's for that.
+TEST_F(AgentTest, AUnitWhoseStartHadNoAnswerIsStoppedWhenItIsNoLongerWanted) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  done(kA, TaskKind::start, fail(ErrorCode::unavailable, "no connection to systemd"));
+  order(kA, decision(UnitState::loaded, 6));
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::stop);
 }
 
 }  // namespace

@@ -127,6 +127,8 @@ StateRecord report_of(const LocalUnitState& unit) {
   } else {
     report.current = UnitState::loaded;
   }
+  // A start carries out every restart asked for until then: the note says up to which.
+  if (unit.note && unit.note->hash == unit.disk_hash) report.restarts = unit.note->restarts;
   report.problem = unit.problem;
   if (!unit.decision.exists()) {
     report.problem = "the registry holds no decision about it: left as it is";

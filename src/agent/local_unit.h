@@ -43,8 +43,8 @@ struct Task {
 };
 
 std::string encode(const LaunchNote& note);
-// The note of a unit that was launched and is about to be stopped: whatever comes between, neither
-// is it taken for launched nor is its stop forgotten.
+// The note of a unit that is being started, or was launched and is about to be stopped: whatever
+// comes between, it is not taken for launched, and what runs of it is fleet's to stop.
 inline constexpr const char* kStoppingNote = "stopping";
 // Nothing if `text` is empty or is not a note of ours: then the unit counts as never launched.
 std::optional<LaunchNote> decode_note(const std::string& text);
@@ -64,7 +64,7 @@ struct LocalUnitState {
   // What systemd said last, if it was asked.
   std::optional<UnitStatus> status;
   bool status_stale = false;  // something was done since; ask again before deciding on it
-  bool stopping = false;      // its note was cleared to stop it: launched until it has stopped
+  bool stopping = false;      // without a note, and fleet's to stop: launched until it has stopped
   bool stopped = false;       // a stop has just succeeded, and systemd was not asked since
   bool reloaded = false;      // systemd has been made to read its file since it was written
 

@@ -270,6 +270,16 @@ TEST(ReportOf, CallsAUnitLaunchedUntilItHasStopped) {
   EXPECT_EQ(report_of(unit).current, UnitState::loaded);
 }
 
+TEST(ReportOf, SaysUpToWhichRestartItHasCome) {
+  LocalUnitState unit = present(UnitState::launched, "active", LaunchNote{"h1", 2});
+  unit.decision = decision(UnitState::launched, "h1", 3);
+  EXPECT_EQ(report_of(unit).restarts, 2u);
+  unit.note = LaunchNote{"h0", 7};
+  EXPECT_EQ(report_of(unit).restarts, 0u) << "what was launched is another content";
+  unit.note.reset();
+  EXPECT_EQ(report_of(unit).restarts, 0u);
+}
+
 TEST(ReportOf, TellsWhatKeepsItFromDoingMore) {
   LocalUnitState unit = present(UnitState::launched, "inactive");
   unit.status->load_error = "bad setting";

@@ -31,6 +31,14 @@ ApiResponse error_answer(int status, std::string_view message) {
   return answer;
 }
 
+ApiResponse text_answer(int status, std::string body) {
+  ApiResponse answer;
+  answer.status = status;
+  answer.content_type = "text/plain; charset=utf-8";
+  answer.body = std::move(body);
+  return answer;
+}
+
 ApiResponse empty_answer(int status) {
   ApiResponse answer;
   answer.status = status;

@@ -11,6 +11,7 @@ namespace fleet {
 
 ApiResponse json_answer(std::string body);
 ApiResponse error_answer(int status, std::string_view message);
+ApiResponse text_answer(int status, std::string body);
 ApiResponse empty_answer(int status);  // no body and no media type
 
 // For a read that the store did not answer.

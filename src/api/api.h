@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "api/metrics_text.h"
 #include "base/error.h"
 #include "base/event_loop.h"
 #include "cluster/registry.h"
@@ -49,6 +50,10 @@ class ApiBackend {
  public:
   virtual ~ApiBackend() = default;
 
+  // Whether requests can be answered at all. Fails: unavailable (not registered yet, or the store
+  // cannot be reached).
+  virtual Status ready() const = 0;
+
   // Calls `use` with the registry mirror once it has reached every write that was acknowledged to
   // this backend before the call; at once if it has already. With an error (unavailable) if the
   // store cannot be reached. The reference is valid during the call only.
@@ -58,13 +63,20 @@ class ApiBackend {
   virtual void commit(Transaction transaction,
                       std::function<void(Result<TransactionResult>)> done) = 0;
 
+  // Adds what there is to tell of this fleetd to the answer of /metrics. Costs no call of the
+  // store.
+  virtual void add_metrics(MetricsText& metrics) const = 0;
+
   // What stands between `name` and its desired state, from the same registry.
   virtual Explanation explain(const Registry& registry, const std::string& name) const = 0;
 };
 
 struct ApiOptions {
   unsigned token_limit = 100;  // entries a page
-  std::string version;         // of fleetd, for the Server header and discovery
+  std::string version;         // of fleetd
+  std::string machine_id = {};
+  std::string registry = "etcd";       // or "embedded"
+  std::string registry_location = {};  // for people
 };
 
 class Api {
@@ -77,7 +89,10 @@ class Api {
   Api& operator=(const Api&) = delete;
 
   // Answers `request` by one call of `reply`, within the call or later.
-  void handle(ApiRequest request, Reply reply);
+  void handle(const ApiRequest& request, Reply reply);
+
+  // For the requests that come from now on; see ApiOptions.
+  void set_token_limit(unsigned token_limit);
 
   // The mirror has moved on: requests that wait for a change are looked at again.
   void registry_changed(const Registry& registry, const Registry::Changes& changes);

@@ -31,7 +31,7 @@ class ApiFixture : public testing::Test {
   }
   std::shared_ptr<std::optional<ApiResponse>> send(ApiRequest request) {
     auto answer = std::make_shared<std::optional<ApiResponse>>();
-    api_->handle(std::move(request), [answer](ApiResponse response) {
+    api_->handle(request, [answer](ApiResponse response) {
       EXPECT_FALSE(*answer) << "answered twice";
       *answer = std::move(response);
     });

@@ -1,5 +1,8 @@
 #include "api/api.h"
 
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
 #include "api/api_fixture.h"
 #include "base/limits.h"
 
@@ -67,8 +70,8 @@ TEST_F(ApiTest, PathsAndMethods) {
   }
 }
 
-// Row 9.
-TEST_F(ApiTest, Row9DiscoveryIsADocumentAndOtherMethodsAreBadRequests) {
+// section 8, row 9.
+TEST_F(ApiTest, DiscoveryIsADocumentAndOtherMethodsAreBadRequests) {
   const ApiResponse document = get("/discovery");
   EXPECT_TRUE(document.body.starts_with("{\n  \"kind\": \"discovery#restDescription\",\n"));
   for (const char* word : {"\"fleet:v1\"", "\"fleet.Unit.Set\"", "\"units/{unitName}\"",
@@ -76,6 +79,77 @@ TEST_F(ApiTest, Row9DiscoveryIsADocumentAndOtherMethodsAreBadRequests) {
     EXPECT_NE(document.body.find(word), std::string::npos) << word;
   }
   EXPECT_EQ(ask("PUT", "/fleet/v1/discovery").status, 400);
+}
+
+TEST_F(ApiTest, TellsWhatServes) {
+  api_ = std::make_unique<Api>(
+      loop_, backend_, ApiOptions{100, "2.0.0", "m1", "embedded", "/var/lib/fleet/registry.db"});
+  backend_.serve(api_.get());
+  EXPECT_EQ(get("/info").body,
+            R"({"machineID":"m1","registry":"embedded",)"
+            R"("registryLocation":"/var/lib/fleet/registry.db","version":"2.0.0"})");
+  backend_.put(keys().leader(), "m2");
+  backend_.put(keys().incomplete(), "fleetd registry move");
+  const auto info = info_from_json(get("/info").body);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->leader_machine_id, "m2");
+  EXPECT_EQ(info->registry_incomplete, "fleetd registry move");
+  EXPECT_EQ(ask("PUT", "/fleet/v1/info").status, 405);
+}
+
+// For whoever restarts or routes around what does not work.
+TEST_F(ApiTest, HealthIsAnsweredAlsoWithoutTheStore) {
+  for (const char* path : {"/healthz", "/readyz", "/readyz?verbose"}) {
+    const ApiResponse answer = ask("GET", path);
+    EXPECT_EQ(answer.status, 200) << path;
+    EXPECT_EQ(answer.body, "ok\n");
+    EXPECT_EQ(answer.content_type, "text/plain; charset=utf-8");
+    EXPECT_EQ(ask("POST", path).status, 405);
+  }
+  backend_.lose_store({ErrorCode::unavailable, "no endpoint answers"});
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
+  EXPECT_EQ(ask("GET", "/readyz").status, 503);
+  EXPECT_EQ(ask("GET", "/readyz").body, "no endpoint answers\n");
+  EXPECT_EQ(ask("GET", "/readyz/").status, 503) << "a path like any other";
+  backend_.find_store();
+  EXPECT_EQ(ask("GET", "/readyz").status, 200);
+  EXPECT_EQ(ask("GET", "/readyz/").status, 404);
+  EXPECT_NE(
+      ask("GET", "/metrics")
+          .body.find("http_requests_total{code=\"503\",handler=\"health\",method=\"get\"} 2\n"),
+      std::string::npos);
+}
+
+TEST_F(ApiTest, MetricsAreTextForAnyMethod) {
+  for (const char* method : {"GET", "POST", "HEAD"}) {
+    const ApiResponse answer = ask(method, "/metrics?x=y");
+    EXPECT_EQ(answer.status, 200) << method;
+    EXPECT_EQ(answer.content_type, "text/plain; version=0.0.4");
+    EXPECT_TRUE(answer.body.starts_with("# HELP fake ")) << "what the fleetd tells comes first";
+  }
+  EXPECT_EQ(ask("GET", "/metrics/").status, 404);
+  EXPECT_EQ(ask("GET", "/fleet/v1/metrics").status, 404);
+  EXPECT_EQ(ask("GET", "//metrics").location, "/metrics");
+}
+
+TEST_F(ApiTest, AnswersAreCounted) {
+  get("/units");
+  get("/units");
+  get("/units/a.service");
+  ask("BREW", "/fleet/v1/units");
+  ask("get", "/metrics");
+  const auto waits = send("GET", "/fleet/v1/status?after=1000");
+  const std::string metrics = ask("GET", "/metrics").body;
+  for (const char* line : {
+           "# TYPE http_requests_total counter",
+           "http_requests_total{code=\"200\",handler=\"api\",method=\"get\"} 2",
+           "http_requests_total{code=\"404\",handler=\"api\",method=\"get\"} 1",
+           "http_requests_total{code=\"405\",handler=\"api\",method=\"other\"} 1",
+           "http_requests_total{code=\"200\",handler=\"prometheus\",method=\"get\"} 1",
+       }) {
+    EXPECT_NE(metrics.find(std::string(line) + "\n"), std::string::npos) << line << "\n" << metrics;
+  }
+  EXPECT_FALSE(*waits);
 }
 
 TEST_F(ApiTest, MediaTypeOfPut) {
@@ -95,6 +169,50 @@ TEST_F(ApiTest, MediaTypeOfPut) {
     loop_.run_ready();
     EXPECT_EQ((*answer)->status, status);
   }
+}
+
+// section 8, row 12: only a PUT needs a media type.
+TEST_F(ApiTest, OtherMethodsTakeAnyMediaType) {
+  const auto status = [this](const char* method, const char* path, const std::string& text) {
+    const auto answer = send({method, path, {"text/plain", "image/png"}, text, "test"});
+    loop_.run_ready();
+    return (*answer)->status;
+  };
+  EXPECT_EQ(put("a.service", body("launched")), 201);
+  EXPECT_EQ(status("PATCH", "/fleet/v1/machines",
+                   R"([{"op":"add","path":"/m1/metadata/a","value":{"value":"1"}}])"),
+            204);
+  EXPECT_EQ(status("GET", "/fleet/v1/units", ""), 200);
+  EXPECT_EQ(status("POST", "/fleet/v1/units/a.service/restart", ""), 200);
+  EXPECT_EQ(status("DELETE", "/fleet/v1/units/a.service", ""), 204);
+}
+
+TEST_F(ApiTest, MemberNamesMatchInAnyCaseAndUnknownOnesAreIgnored) {
+  const std::string text =
+      R"({"NAME":"a.service","desiredstate":"loaded","x":{"y":[null]},"OPTIONS":)"
+      R"([{"Section":"Service","nAmE":"ExecStart","VALUE":"/bin/true","comment":7}]} trailing ])";
+  EXPECT_EQ(put("a.service", text), 201);
+  EXPECT_EQ(target("a.service").state, UnitState::loaded);
+  EXPECT_EQ(unit_from_json(get("/units/a.service").body)->options,
+            (std::vector<UnitOption>{{"Service", "ExecStart", "/bin/true"}}));
+  EXPECT_EQ(ask("PATCH", "/fleet/v1/machines",
+                R"([{"OP":"add","Path":"/m1/metadata/a","Value":{"VALUE":"1"}}] x)")
+                .status,
+            204);
+  EXPECT_EQ(backend_.value(keys().metadata("m1", "a")), "1");
+}
+
+TEST_F(ApiTest, NullsSayNothing) {
+  EXPECT_EQ(put("a.service", "null"), 409) << "as if it were empty";
+  EXPECT_EQ(put("a.service", R"({"name":null,"desiredState":null,"options":null})"), 409);
+  EXPECT_EQ(put("a.service", R"({"name":null,"desiredState":null,"options":[{"section":"Service",)"
+                             R"("name":"ExecStart","value":null}]})"),
+            201);
+  EXPECT_EQ(ask("PATCH", "/fleet/v1/machines", "[null]").status, 400);
+  EXPECT_EQ(
+      ask("PATCH", "/fleet/v1/machines", R"([{"op":"add","path":"/m1/metadata/a","value":null}])")
+          .status,
+      400);
 }
 
 TEST_F(ApiTest, BadBodiesChangeNothing) {
@@ -125,6 +243,58 @@ TEST_F(ApiTest, LimitsOfAUnitFile) {
   unit.options.assign(300, {"Service", "A", std::string(1'500, '\x01')});
   EXPECT_EQ(put("a.service", to_json(unit)), 400);
   EXPECT_EQ(backend_.commits, 0);
+}
+
+// 5.3: the first fault, in this order, is the one that is named.
+TEST_F(ApiTest, FaultsOfAPutAreFoundInOrder) {
+  const auto fault = [this](const std::string& name, const std::string& text,
+                            const std::string& type = "application/json") {
+    const auto answer = send({"PUT", "/fleet/v1/units/" + name, {type}, text, "test"});
+    loop_.run_ready();
+    const Result<ErrorEntity> error = error_from_json((*answer)->body);
+    return fmt::format("{} {}", error->code, error->message);
+  };
+  using testing::HasSubstr;
+  const std::string named = R"({"name":"b.service","desiredState":"x"})";
+  EXPECT_THAT(fault("no-type", "{", "text/plain"), HasSubstr("415 "));
+  EXPECT_THAT(fault("no-type", "{"), HasSubstr("400 the body"));
+  EXPECT_THAT(fault("no-type", named), HasSubstr("400 the name in the body"));
+  EXPECT_THAT(fault("no-type", R"({"desiredState":"x"})"), HasSubstr("400 invalid unit name"));
+  EXPECT_THAT(fault("a.service", R"({"desiredState":"x"})"), HasSubstr("400 desiredState"));
+  EXPECT_THAT(fault("a.service", R"({"desiredState":"loaded"})"), HasSubstr("409 "));
+  EXPECT_EQ(backend_.commits, 0);
+}
+
+// 5.3: a template may be created in any state, but only set to inactive.
+TEST_F(ApiTest, TemplatesAreOnlySetToInactive) {
+  EXPECT_EQ(put("a@.service", body("launched")), 201);
+  EXPECT_EQ(target("a@.service").state, UnitState::launched);
+  EXPECT_EQ(put("a@.service", R"({"desiredState":"launched"})"), 400);
+  EXPECT_EQ(put("a@.service", R"({"desiredState":"loaded"})"), 400);
+  EXPECT_EQ(put("a@.service", R"({"desiredState":"inactive"})"), 204);
+  EXPECT_EQ(target("a@.service").state, UnitState::inactive);
+}
+
+// section 8, row 2.
+TEST_F(ApiTest, ANewUnitIsInactiveUnlessItIsToldOtherwise) {
+  EXPECT_EQ(put("a.service", body("")), 201);
+  EXPECT_EQ(target("a.service").state, UnitState::inactive);
+}
+
+// section 8, row 3.
+TEST_F(ApiTest, OtherOptionsReplaceAUnit) {
+  EXPECT_EQ(put("a.service", body("launched", "/bin/true")), 201);
+  EXPECT_EQ(put("a.service", body("launched", "/bin/false")), 201);
+  EXPECT_EQ(unit_from_json(get("/units/a.service").body)->options.at(0).value, "/bin/false");
+  EXPECT_EQ(target("a.service").state, UnitState::launched);
+}
+
+// section 8, row 7: what fleetctl does about the 409 is fleetctl's matter.
+TEST_F(ApiTest, ThePutOfAnIdenticalUnitNeedsADesiredState) {
+  EXPECT_EQ(put("a.service", body("launched")), 201);
+  EXPECT_EQ(put("a.service", body("launched")), 204);
+  EXPECT_EQ(put("a.service", body("")), 409);
+  EXPECT_EQ(target("a.service").state, UnitState::launched);
 }
 
 TEST_F(ApiTest, StoresTheUnitAndItsDesiredStateInOneTransaction) {
@@ -158,23 +328,23 @@ TEST_F(ApiTest, WhatReadsBackDifferentlyIsTheSameUnitAgain) {
   EXPECT_EQ(put("a.service", to_json(*unit)), 204);
 }
 
-// Row 4: what `fleetctl start --replace` builds on.
-TEST_F(ApiTest, Row4AReplacementWithoutStateIsInactive) {
+// section 8, row 4: what `fleetctl start --replace` builds on.
+TEST_F(ApiTest, AReplacementWithoutStateIsInactive) {
   EXPECT_EQ(put("a.service", body("launched")), 201);
   EXPECT_EQ(put("a.service", body("", "/bin/false")), 201);
   EXPECT_EQ(target("a.service").state, UnitState::inactive);
 }
 
-// Row 5, first half.
-TEST_F(ApiTest, Row5AnUnknownDesiredStateIsRefused) {
+// section 8, row 5, first half.
+TEST_F(ApiTest, AnUnknownDesiredStateIsRefused) {
   EXPECT_EQ(put("a.service", body("bogus")), 400);
   EXPECT_EQ(put("a.service", body("inactive")), 201);
   EXPECT_EQ(put("a.service", R"({"desiredState":"Launched"})"), 400);
   EXPECT_EQ(target("a.service").state, UnitState::inactive);
 }
 
-// Row 5, second half.
-TEST_F(ApiTest, Row5UnreadableUnitsCanBeSeenReplacedAndDestroyed) {
+// section 8, row 5, second half.
+TEST_F(ApiTest, UnreadableUnitsCanBeSeenReplacedAndDestroyed) {
   EXPECT_EQ(put("a.service", body("launched")), 201);
   EXPECT_EQ(put("b.service", body("launched")), 201);
   for (const std::string& key : {keys().unit("a.service"), keys().target("a.service")}) {
@@ -200,8 +370,8 @@ TEST_F(ApiTest, Row5UnreadableUnitsCanBeSeenReplacedAndDestroyed) {
   EXPECT_EQ(target("b.service").state, UnitState::loaded);
 }
 
-// Row 6.
-TEST_F(ApiTest, Row6OptionsOfAReplacementAreChecked) {
+// section 8, row 6.
+TEST_F(ApiTest, OptionsOfAReplacementAreChecked) {
   EXPECT_EQ(put("a.service", body("launched")), 201);
   const UnitEntity bad{
       "a.service", "", "launched", "", {{"X-Fleet", "MachineID", "a"}, {"X-Fleet", "Global", "1"}}};
@@ -212,8 +382,8 @@ TEST_F(ApiTest, Row6OptionsOfAReplacementAreChecked) {
   EXPECT_EQ(backend_.commits, 1);
 }
 
-// Row 8.
-TEST_F(ApiTest, Row8StateOfOneUnit) {
+// section 8, row 8.
+TEST_F(ApiTest, StateOfOneUnit) {
   EXPECT_EQ(get("/state/a.service").status, 404);
   EXPECT_EQ(put("a.service", body("launched")), 201);
   EXPECT_EQ(get("/state/a.service").status, 404);
@@ -249,8 +419,8 @@ TEST_F(ApiTest, StatesAreFilteredAndOnlyOfMachinesThatAreThere) {
   EXPECT_EQ(states("?machineID=gone"), "");
 }
 
-// Row 13.
-TEST_F(ApiTest, Row13CurrentStateOfGlobalUnits) {
+// section 8, row 13.
+TEST_F(ApiTest, CurrentStateOfGlobalUnits) {
   EXPECT_EQ(put("g.service", body("launched", "/bin/true", "Global=true")), 201);
   add_machine("m1");
   schedule("m1", "g.service", UnitState::launched);
@@ -281,8 +451,8 @@ TEST_F(ApiTest, DestroyLeavesATombstone) {
   EXPECT_EQ(target("a.service").restarts, 7U);
 }
 
-// Row 1 and 57.
-TEST_F(ApiTest, Row1And57Metadata) {
+// section 8, row 1 and section 8, row 57.
+TEST_F(ApiTest, MetadataIsSetAndHidden) {
   add_machine("m1");
   const auto patch = [this](const std::string& text) {
     const ApiResponse answer = ask("PATCH", "/fleet/v1/machines", text);
@@ -333,6 +503,22 @@ TEST_F(ApiTest, LimitsOfAPatch) {
   EXPECT_EQ(patch({{"add", "/m/metadata/k", ""}}), 400);
 }
 
+TEST_F(ApiTest, AMachineHasOnlySoManyMetadataKeys) {
+  for (std::size_t i = 0; i + 1 < limits::kMetadataKeys; ++i) {
+    backend_.put(keys().metadata("m1", "k" + std::to_string(i)), "");
+  }
+  const auto patch = [this](const std::vector<MetadataChange>& changes) {
+    return ask("PATCH", "/fleet/v1/machines", to_json(changes)).status;
+  };
+  const MetadataChange a{"add", "/m1/metadata/a", "v"};
+  const MetadataChange b{"add", "/m1/metadata/b", "v"};
+  EXPECT_EQ(patch({a, b}), 400);
+  EXPECT_EQ(patch({a, a}), 204);
+  EXPECT_EQ(patch({b}), 400);
+  EXPECT_EQ(patch({{"add", "/m1/metadata/k0", "v"}}), 204) << "it is there already";
+  EXPECT_EQ(patch({{"add", "/m2/metadata/b", "v"}}), 204);
+}
+
 TEST_F(ApiTest, AnswersAfterItsOwnWrites) {
   backend_.hold_mirror(true);
   EXPECT_EQ(put("a.service", body("inactive")), 201);
@@ -345,15 +531,19 @@ TEST_F(ApiTest, AnswersAfterItsOwnWrites) {
   EXPECT_EQ((*unit)->status, 200);
 }
 
+// section 8, row 35: "every path" is what 5.1 says.
 TEST_F(ApiTest, WithoutTheStoreEverythingIs503) {
   EXPECT_EQ(put("a.service", body("inactive")), 201);
   backend_.lose_store({ErrorCode::unavailable, "no endpoint answers"});
-  for (const char* path : {"/units", "/units/a.service", "/state", "/state/a.service", "/machines",
-                           "/status", "/status?after=1"}) {
-    const ApiResponse answer = get(path);
+  for (const char* path : {"/fleet/v1/units", "/fleet/v1/units/a.service", "/fleet/v1/state",
+                           "/fleet/v1/state/a.service", "/fleet/v1/machines", "/fleet/v1/status",
+                           "/fleet/v1/status?after=1", "/fleet/v1/discovery", "/v1-alpha/units",
+                           "/metrics", "/", "/nonsense", "/fleet//v1", "/%zz"}) {
+    const ApiResponse answer = ask("GET", path);
     EXPECT_EQ(answer.status, 503) << path;
     EXPECT_NE(error_from_json(answer.body)->message.find("no endpoint answers"), std::string::npos);
   }
+  EXPECT_EQ(ask("POST", "/fleet/v1/units").status, 503);
   EXPECT_EQ(put("a.service", R"({"desiredState":"loaded"})"), 503);
   EXPECT_EQ(remove("a.service"), 503);
   EXPECT_EQ(ask("PATCH", "/fleet/v1/machines", "[]").status, 503);

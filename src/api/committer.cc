@@ -12,10 +12,11 @@ namespace {
 constexpr int kTries = 5;
 constexpr Duration kPatience = std::chrono::seconds(5);
 
+// Not 409, which says that the request does not fit what is, and that repeating it is of no use.
 ApiResponse conflict_answer() {
-  return error_answer(409,
+  return error_answer(503,
                       "it was changed by others again and again while this request was being "
-                      "decided; nothing changed, try again");
+                      "decided; nothing was changed by this request, send it again");
 }
 
 }  // namespace
@@ -47,6 +48,11 @@ void Committer::decide(Id id, const Registry& registry) {
   // The last try was decided from this very revision, and from it the next would fail as well.
   if (write.tries > 0 && registry.revision() <= write.decided_from) return wait(id);
 
+  if (const Entry<std::string>& mark = registry.incomplete(); mark.exists()) {
+    return finish(
+        id, error_answer(503, "the registry is incomplete (" + mark.value.value_or(mark.error) +
+                                  "): nothing can be changed until that is done"));
+  }
   write.decided_from = registry.revision();
   WriteDecision decision = write.decide(registry);
   if (!decision.transaction) return finish(id, std::move(decision.answer));

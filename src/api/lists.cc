@@ -9,11 +9,25 @@
 
 namespace fleet {
 
+ApiResponse get_info(const Registry& registry, const ApiOptions& options) {
+  InfoEntity info;
+  info.leader_machine_id = registry.leader().value.value_or("");
+  info.machine_id = options.machine_id;
+  info.registry = options.registry;
+  if (const Entry<std::string>& mark = registry.incomplete(); mark.exists()) {
+    info.registry_incomplete = mark.value.value_or(mark.error);
+  }
+  info.registry_location = options.registry_location;
+  info.version = options.version;
+  return json_answer(to_json(info));
+}
+
 ApiResponse list_units(const Registry& registry, const RequestTarget& target, unsigned limit) {
   Result<Pager> pager = Pager::from(target, limit);
   if (!pager) return error_answer(400, pager.error().message);
   UnitPage page;
   for (const auto& [name, unit] : registry.units()) {
+    if (pager->is_full()) break;
     if (!has_unit(unit) || !pager->takes_next()) continue;
     page.units.push_back(unit_entity(registry, name, unit));
     // 1.0 shows a global unit's as `inactive` in lists and not at all alone.
@@ -38,7 +52,10 @@ ApiResponse list_states(const Registry& registry, const RequestTarget& target, u
     }
   };
   if (unit_wanted.empty()) {
-    for (const auto& [name, unit] : registry.units()) add_states_of(name, unit);
+    for (const auto& [name, unit] : registry.units()) {
+      if (pager->is_full()) break;
+      add_states_of(name, unit);
+    }
   } else if (const Unit* unit = registry.unit(unit_wanted)) {
     add_states_of(unit_wanted, *unit);
   }
@@ -51,6 +68,7 @@ ApiResponse list_machines(const Registry& registry, const RequestTarget& target,
   if (!pager) return error_answer(400, pager.error().message);
   MachinePage page;
   for (const auto& [id, machine] : registry.machines()) {
+    if (pager->is_full()) break;
     if (!machine.is_present() || !pager->takes_next()) continue;
     page.machines.push_back(machine_entity(id, machine));
   }

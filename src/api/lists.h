@@ -9,6 +9,9 @@
 
 namespace fleet {
 
+// GET /fleet/v1/info: what answers, and where the registry is.
+ApiResponse get_info(const Registry& registry, const ApiOptions& options);
+
 // `limit` is the number of entries a page.
 ApiResponse list_units(const Registry& registry, const RequestTarget& target, unsigned limit);
 ApiResponse list_states(const Registry& registry, const RequestTarget& target, unsigned limit);

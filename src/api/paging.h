@@ -10,13 +10,16 @@
 
 namespace fleet {
 
-// Walks over a whole list, picks what is on one page, and counts the rest.
+// Walks over a list up to the end of one page, and picks what is on it.
 class Pager {
  public:
   // Reads the page that `target` asks for. Fails: invalid.
   static Result<Pager> from(const RequestTarget& target, unsigned limit);
 
-  // To be called once for every entry of the list: whether it is on the page.
+  // Whether nothing that follows can be on the page or change next_token().
+  bool is_full() const { return total_ >= page_ * limit_; }
+
+  // To be called for every entry of the list in turn, until is_full(): whether it is on the page.
   bool takes_next() {
     const std::size_t index = total_++;
     return index >= first() && index < first() + limit_;

@@ -35,6 +35,7 @@ TEST(PagingTest, PagesFollowEachOther) {
   EXPECT_EQ(page("?nextPageToken=AgACAA==", 2, 3), (std::pair(Indices{2}, std::string())));
 }
 
+// section 8, row 10.
 TEST(PagingTest, AFullLastPageNamesAnEmptyOne) {
   EXPECT_EQ(page("", 2, 2).second, "AgACAA==");
   EXPECT_EQ(page("?nextPageToken=AgACAA==", 2, 2), (std::pair(Indices{}, std::string())));
@@ -56,8 +57,9 @@ TEST(PagingTest, BadTokensAreRefused) {
   EXPECT_TRUE(pager("?nextPageToken=ZAACAAAAAAA%3D", 100)) << "extra bytes are ignored";
 }
 
-// Row 11: 1.0 reckons with 16 bits, so that long lists begin again, and 0 entries a page never end.
-TEST(PagingTest, Row11LongListsAndNoLimit) {
+// section 8, row 11: 1.0 reckons with 16 bits, so that long lists begin again, and 0 entries a page
+// never end.
+TEST(PagingTest, LongListsAndNoLimit) {
   constexpr std::size_t kTotal = 70'000;
   std::string query;
   std::size_t seen = 0;

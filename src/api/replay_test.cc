@@ -22,10 +22,10 @@ struct Deviation {
   int status;             // ours
 };
 constexpr Deviation kDeviations[] = {
-    // A metadata value may also be a plain string.
+    // section 8, row 1: a metadata value may also be a plain string.
     {1, "metadata patch", R"([{"op":"add","path":"/nosuchmachine/metadata/foo","value":"x"}])",
      204},
-    // An invalid desired state is the caller's mistake, not the server's.
+    // section 8, row 5: an invalid desired state is the caller's mistake, not the server's.
     {5, "bogus desired state",
      R"({"desiredState":"bogus","options":[{"section":"Service","name":"ExecStart",)"
      R"("value":"/bin/sleep 100000"}]})",

@@ -73,6 +73,23 @@ TEST_F(StatusTest, SaysWhatTheClusterKnows) {
   EXPECT_TRUE(now("").missing.empty());
 }
 
+TEST_F(StatusTest, CountsRestartsAskedForAndCarriedOut) {
+  schedule("m1", "a.service", UnitState::launched);
+  report("m1", "a.service", UnitState::launched);
+  EXPECT_EQ(get("/status?unit=a.service").body.find("restarts"), std::string::npos);
+  const auto news = wait_for("&unit=a.service");
+  EXPECT_EQ(ask("POST", "/fleet/v1/units/a.service/restart").body, R"({"restarts":1})");
+  EXPECT_EQ(read(news).units.at(0).restarts, 1);
+  EXPECT_EQ(ask("POST", "/fleet/v1/units/a.service/restart").body, R"({"restarts":2})");
+
+  StateRecord said = *backend_.mirror().unit("a.service")->states.at("m1").value;
+  said.restarts = 1;
+  backend_.put(keys().state("m1", "a.service"), encode(said));
+  const StatusEntity status = now("?unit=a.service");
+  EXPECT_EQ(status.units.at(0).restarts, 2);
+  EXPECT_EQ(status.units.at(0).machines.at(0).restarts, 1);
+}
+
 TEST_F(StatusTest, AnswersAtOnceWhatIsNewer) {
   EXPECT_EQ(now("?unit=a.service&after=0").units.size(), 1U);
   const std::string before = std::to_string(backend_.mirror().unit("a.service")->changed - 1);

@@ -30,6 +30,7 @@ UnitOnMachineEntity on_machine(const Unit& unit, const std::string& machine) {
     entity.systemd_active_state = said->active_state;
     entity.systemd_sub_state = said->sub_state;
     if (!said->problem.empty()) entity.problem = said->problem;
+    entity.restarts = static_cast<std::int64_t>(said->restarts);
   }
   return entity;
 }
@@ -91,6 +92,7 @@ UnitStatusEntity unit_status_entity(const Registry& registry, const ApiBackend& 
   entity.desired_state = to_string(unit.desired());
   entity.current_state = to_string(registry.current_state(unit));
   if (unit.unit.value) entity.hash = unit.unit->hash;
+  if (unit.target.value) entity.restarts = static_cast<std::int64_t>(unit.target->restarts);
   if (!entity.global) entity.machine_id = registry.target_machine(unit);
 
   std::set<std::string> machines;

@@ -1,11 +1,16 @@
 #include "api/writes.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "api/answers.h"
+#include "api/json/status.h"
 #include "api/views.h"
 #include "base/limits.h"
 
@@ -21,6 +26,15 @@ WriteDecision answer(ApiResponse response) {
 
 WriteDecision refuse(int status, std::string_view message) {
   return answer(error_answer(status, message));
+}
+
+WriteDecision refuse_unknown(const std::string& name) {
+  return refuse(404, fmt::format("unit {} does not exist", name));
+}
+
+WriteDecision refuse_unreadable(const Unit& unit) {
+  return refuse(500, fmt::format("{}; destroy the unit or send it again with its options",
+                                 unit.unreadable()));
 }
 
 // The transaction that holds only if the unit is still as it was seen.
@@ -74,6 +88,12 @@ WriteDecision create(const Registry& registry, const std::string& name, const Un
   Transaction transaction = unchanged_since(keys, name, seen);
   transaction.operations = {Put{.key = keys.unit(name), .value = std::move(value)},
                             Put{.key = keys.target(name), .value = encode(target)}};
+  // Others may be about to be placed beside what it was: see Registry::requirements_changed.
+  const bool may_be_placed = seen.unit.exists() || seen.target.exists() || !seen.schedule.empty();
+  const bool same = seen.unit.value && seen.unit->requirements == record->requirements;
+  if (may_be_placed && !same) {
+    transaction.operations.emplace_back(Put{.key = keys.requirements(), .value = R"({"v":1})"});
+  }
   return {empty_answer(201), std::move(transaction)};
 }
 
@@ -158,27 +178,63 @@ Result<MetadataKey> check_change(const MetadataChange& change) {
   return key;
 }
 
+ApiResponse wrong_media_type() {
+  return error_answer(415, "a PUT needs one Content-Type header: application/json");
+}
+
+std::optional<ApiResponse> check_name_and_state(const std::string& name, const UnitEntity& wanted) {
+  if (const Status status = check_unit_name(name); !status) {
+    return error_answer(400, status.error().message);
+  }
+  if (wanted.desired_state.empty()) return std::nullopt;
+  if (const Result<UnitState> state = parse_unit_state(wanted.desired_state); !state) {
+    return error_answer(400, fmt::format("desiredState: {}", state.error().message));
+  }
+  return std::nullopt;
+}
+
+std::size_t bytes_of(const Transaction& transaction) {
+  std::size_t bytes = 0;
+  for (const Operation& operation : transaction.operations) {
+    if (const auto* put = std::get_if<Put>(&operation))
+      bytes += put->key.size() + put->value.size();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::optional<ApiResponse> check_put(const ApiRequest& request, const std::string& name,
                                      UnitEntity& wanted) {
-  if (!is_json_media_type(request.content_types)) {
-    return error_answer(415, "a PUT needs one Content-Type header: application/json");
-  }
+  if (!is_json_media_type(request.content_types)) return wrong_media_type();
   Result<UnitEntity> body = unit_from_json(request.body);
   if (!body) return error_answer(400, fmt::format("the body: {}", body.error().message));
   if (!body->name.empty() && body->name != name) {
     return error_answer(400, "the name in the body is not the one in the path");
   }
-  if (const Status status = check_unit_name(name); !status) {
-    return error_answer(400, status.error().message);
+  if (auto refusal = check_name_and_state(name, *body)) return refusal;
+  wanted = std::move(*body);
+  return std::nullopt;
+}
+
+std::optional<ApiResponse> check_put_all(const ApiRequest& request,
+                                         std::vector<UnitEntity>& wanted) {
+  if (!is_json_media_type(request.content_types)) return wrong_media_type();
+  Result<UnitPage> body = unit_page_from_json(request.body);
+  if (!body) return error_answer(400, fmt::format("the body: {}", body.error().message));
+  if (body->units.empty() || body->units.size() > limits::kPutUnits) {
+    return error_answer(400, fmt::format("the body has {} units, and must have 1 to {}: "
+                                         "{{\"units\":[{{\"name\":...}}]}}",
+                                         body->units.size(), limits::kPutUnits));
   }
-  if (!body->desired_state.empty()) {
-    if (const Result<UnitState> state = parse_unit_state(body->desired_state); !state) {
-      return error_answer(400, fmt::format("desiredState: {}", state.error().message));
+  std::set<std::string_view> names;
+  for (const UnitEntity& unit : body->units) {
+    if (auto refusal = check_name_and_state(unit.name, unit)) return refusal;
+    if (!names.insert(unit.name).second) {
+      return error_answer(400, fmt::format("unit {} is in the request twice", unit.name));
     }
   }
-  wanted = std::move(*body);
+  wanted = std::move(body->units);
   return std::nullopt;
 }
 
@@ -197,10 +253,7 @@ WriteDecision decide_put(const Registry& registry, const std::string& name,
     return create(registry, name, wanted, seen);
   }
   if (wanted.options.empty()) {
-    if (!seen.unit.value) {
-      return refuse(500, fmt::format("{}; destroy the unit or send it again with its options",
-                                     seen.unit.error));
-    }
+    if (!seen.unit.value) return refuse_unreadable(seen);
     return update(registry, name, wanted, seen);
   }
   const Result<UnitRecord> record = record_of(name, wanted);
@@ -211,11 +264,56 @@ WriteDecision decide_put(const Registry& registry, const std::string& name,
   return update(registry, name, wanted, seen);
 }
 
+WriteDecision decide_put_all(const Registry& registry, const std::vector<UnitEntity>& wanted) {
+  std::vector<UnitResultEntity> results;
+  Transaction all;
+  for (const UnitEntity& unit : wanted) {
+    WriteDecision one = decide_put(registry, unit.name, unit);
+    int code = one.answer.status;
+    // With options this can only say that the unit has them already.
+    if (code == 409 && !unit.options.empty()) code = 204;
+    if (code >= 400) {
+      const Result<ErrorEntity> error = error_from_json(one.answer.body);
+      return refuse(code, fmt::format("unit {}: {} (nothing was changed, the other units of the "
+                                      "request neither)",
+                                      unit.name, error ? error->message : std::string()));
+    }
+    results.push_back({unit.name, code});
+    if (!one.transaction) continue;
+    std::ranges::move(one.transaction->compares, std::back_inserter(all.compares));
+    std::ranges::move(one.transaction->operations, std::back_inserter(all.operations));
+  }
+  if (const std::size_t bytes = bytes_of(all); bytes > limits::kTransactionBytes) {
+    return refuse(413, fmt::format("the units of the request are too large together: they take {} "
+                                   "bytes in the registry, and the limit is {}; send fewer at once",
+                                   bytes, limits::kTransactionBytes));
+  }
+  ApiResponse done = json_answer(to_json(results));
+  if (all.operations.empty()) return answer(std::move(done));
+  return {std::move(done), std::move(all)};
+}
+
+WriteDecision decide_restart(const Registry& registry, const std::string& name) {
+  const Unit* seen = registry.unit(name);
+  if (seen == nullptr || !has_unit(*seen)) return refuse_unknown(name);
+  if (!seen->unit.value || !seen->target.error.empty()) return refuse_unreadable(*seen);
+  if (seen->desired() != UnitState::launched) {
+    return refuse(409, fmt::format("unit {} is not to be running (its desired state is {}), so "
+                                   "there is nothing to restart: start it instead",
+                                   name, to_string(seen->desired())));
+  }
+  TargetRecord target = *seen->target.value;
+  ++target.restarts;
+  const Keys& keys = registry.keys();
+  Transaction transaction = unchanged_since(keys, name, *seen);
+  transaction.operations = {Put{.key = keys.target(name), .value = encode(target)}};
+  return {json_answer(restarts_to_json(static_cast<std::int64_t>(target.restarts))),
+          std::move(transaction)};
+}
+
 WriteDecision decide_delete(const Registry& registry, const std::string& name) {
   const Unit* seen = registry.unit(name);
-  if (seen == nullptr || !has_unit(*seen)) {
-    return refuse(404, fmt::format("unit {} does not exist", name));
-  }
+  if (seen == nullptr || !has_unit(*seen)) return refuse_unknown(name);
   const TargetRecord tombstone{
       .state = UnitState::inactive, .destroyed = true, .restarts = restarts_of(*seen)};
   const Keys& keys = registry.keys();
@@ -225,19 +323,34 @@ WriteDecision decide_delete(const Registry& registry, const std::string& name) {
   return {empty_answer(204), std::move(transaction)};
 }
 
-WriteDecision decide_patch(const Keys& keys, const std::vector<MetadataChange>& changes) {
+WriteDecision decide_patch(const Registry& registry, const std::vector<MetadataChange>& changes) {
   if (changes.size() > limits::kPatchOperations) {
     return refuse(400, fmt::format("there are {} changes, and the limit is {}", changes.size(),
                                    limits::kPatchOperations));
   }
   // Of several changes of one key the last one counts, as if they were made in order.
   std::map<std::string, std::string> values;
+  std::map<std::string, std::set<std::string>> new_keys;  // by machine
   for (std::size_t i = 0; i < changes.size(); ++i) {
     const Result<MetadataKey> key = check_change(changes[i]);
     if (!key) return refuse(400, fmt::format("change {}: {}", i + 1, key.error().message));
     // An empty value hides what the machine is configured with.
-    values[keys.metadata(key->machine, key->key)] =
+    values[registry.keys().metadata(key->machine, key->key)] =
         changes[i].op == "remove" ? std::string() : changes[i].value;
+    const Machine* machine = registry.machine(key->machine);
+    if (machine == nullptr || !machine->dynamic_metadata.contains(key->key)) {
+      new_keys[key->machine].insert(key->key);
+    }
+  }
+  for (const auto& [id, keys] : new_keys) {
+    const Machine* machine = registry.machine(id);
+    const std::size_t held = machine == nullptr ? 0 : machine->dynamic_metadata.size();
+    if (held + keys.size() <= limits::kMetadataKeys) continue;
+    return refuse(400,
+                  fmt::format("machine {} would have {} metadata keys set through the API, and "
+                              "the limit is {} (a removed key counts, because it hides what "
+                              "the machine is configured with)",
+                              id, held + keys.size(), limits::kMetadataKeys));
   }
   // 1.0 gives this one empty answer a media type.
   ApiResponse done = json_answer({});

@@ -12,17 +12,27 @@ using std::chrono::seconds;
 
 // Unit names and files (behaviour document 1.1, 1.2).
 inline constexpr std::size_t kUnitNameBytes = 256;
+inline constexpr std::size_t kFileNameBytes = 255;  // NAME_MAX, and systemd's limit for unit names
 inline constexpr std::size_t kUnitFileLineBytes = 2048;  // a line this long is refused
 inline constexpr std::size_t kUnitFileBytes = 512 * 1024;
 inline constexpr std::size_t kUnitFileOptions = 10'000;
 
+// fleet.conf.
 inline constexpr std::size_t kConfigFileBytes = 1024 * 1024;
+inline constexpr std::size_t kEtcdServers = 64;
+inline constexpr std::size_t kPublicIpBytes = 256;
+inline constexpr std::size_t kMetadataBytes = 64 * 1024;  // all configured metadata of a machine
 
 // HTTP API.
-inline constexpr std::size_t kHttpHeaderBytes = 16 * 1024;
+inline constexpr std::size_t kHttpHeaderBytes = 16 * 1024;  // with the request line
+inline constexpr std::size_t kHttpTargetBytes = 8 * 1024;   // path and query
+inline constexpr std::size_t kHttpHeaderFields = 100;
 inline constexpr std::size_t kHttpBodyBytes = 2 * 1024 * 1024;  // etcd takes 1.5 MiB a request
-inline constexpr std::size_t kHttpConnections = 8'192;
-inline constexpr seconds kHttpReadTimeout{30};  // for a request to arrive once it has begun
+// Of all requests together, on all sockets, that are arriving or being answered: room for thirty of
+// the largest at once, or for a hundred thousand common ones.
+inline constexpr std::size_t kHttpHeldBytes = 64 * 1024 * 1024;
+inline constexpr std::size_t kHttpConnections = 8'192;  // on each socket
+inline constexpr seconds kHttpReadTimeout{30};          // for a request to arrive once it has begun
 inline constexpr seconds kHttpIdleTimeout{120};
 inline constexpr std::size_t kJsonDepth = 32;
 inline constexpr seconds kApiWait{60};  // the longest that a request may wait for a change
@@ -31,6 +41,11 @@ inline constexpr std::size_t kMetadataValueBytes = 4'096;
 inline constexpr std::size_t kMetadataKeyBytes = 256;
 inline constexpr std::size_t kMachineIdBytes = 128;
 inline constexpr std::size_t kPatchOperations = 100;
+inline constexpr std::size_t kPutUnits = 64;  // in one request: what fits into one transaction
+inline constexpr std::size_t kMetadataKeys = 1'000;  // set through the API for one machine
+
+// fleetctl's ssh.
+inline constexpr seconds kSshLogin{120};  // for a login once connected: what sshd gives it
 
 // Registry.
 inline constexpr std::size_t kTransactionOperations = 128;  // etcd's default --max-txn-ops

@@ -6,7 +6,8 @@
 
 namespace fleet {
 
-// Returns the digest of `data` as 40 lower-case hexadecimal digits.
+// Returns the digest of `data` as 40 lower-case hexadecimal digits. Ends the process if the OpenSSL
+// of this machine is configured to have no SHA-1.
 std::string sha1_hex(std::string_view data);
 
 }  // namespace fleet

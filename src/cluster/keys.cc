@@ -12,6 +12,8 @@ constexpr std::string_view kMachine = "machine/";
 constexpr std::string_view kMetadata = "metadata/";
 constexpr std::string_view kState = "state/";
 constexpr std::string_view kLeader = "engine/leader";
+constexpr std::string_view kIncomplete = "incomplete";
+constexpr std::string_view kRequirements = "engine/requirements";
 
 std::string join(std::string_view a, std::string_view b, std::string_view c,
                  std::string_view d = {}, std::string_view e = {}) {
@@ -93,6 +95,14 @@ std::string Keys::leader() const {
   return join(prefix_, kLeader, {});
 }
 
+std::string Keys::incomplete() const {
+  return join(prefix_, kIncomplete, {});
+}
+
+std::string Keys::requirements() const {
+  return join(prefix_, kRequirements, {});
+}
+
 std::optional<Key> Keys::parse(std::string_view key) const {
   if (!key.starts_with(prefix_)) return std::nullopt;
   key.remove_prefix(prefix_.size());
@@ -105,6 +115,8 @@ std::optional<Key> Keys::parse(std::string_view key) const {
   if (key.starts_with(kMetadata)) return two_elements(Key::Kind::metadata, after(kMetadata));
   if (key.starts_with(kState)) return two_elements(Key::Kind::state, after(kState));
   if (key == kLeader) return Key{.kind = Key::Kind::leader, .machine = {}, .name = {}};
+  if (key == kIncomplete) return Key{.kind = Key::Kind::incomplete, .machine = {}, .name = {}};
+  if (key == kRequirements) return Key{.kind = Key::Kind::requirements, .machine = {}, .name = {}};
   return std::nullopt;
 }
 

@@ -12,7 +12,17 @@ namespace fleet {
 
 // A key taken apart. `machine` and `name` are empty where the kind has none.
 struct Key {
-  enum class Kind { unit, target, schedule, machine, metadata, state, leader };
+  enum class Kind {
+    unit,
+    target,
+    schedule,
+    machine,
+    metadata,
+    state,
+    leader,
+    incomplete,
+    requirements
+  };
   Kind kind = Kind::unit;
   std::string machine;
   std::string name;  // unit name, or the metadata key
@@ -35,7 +45,9 @@ class Keys {
   std::string metadata(std::string_view id, std::string_view key) const;
   std::string metadata_of(std::string_view id) const;  // the prefix of one machine's metadata
   std::string state(std::string_view machine, std::string_view name) const;
-  std::string leader() const;  // engine/leader
+  std::string leader() const;        // engine/leader
+  std::string requirements() const;  // engine/requirements
+  std::string incomplete() const;    // incomplete
 
   // Takes a key apart; nothing if it is not one of the above.
   std::optional<Key> parse(std::string_view key) const;

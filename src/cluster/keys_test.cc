@@ -28,6 +28,7 @@ TEST(KeysTest, EveryKindIsMadeAndTakenApart) {
       {keys.metadata("m1", "disk"), key(Key::Kind::metadata, "m1", "disk")},
       {keys.state("m1", "a.service"), key(Key::Kind::state, "m1", "a.service")},
       {keys.leader(), key(Key::Kind::leader, "", "")},
+      {keys.incomplete(), key(Key::Kind::incomplete, "", "")},
   };
   for (const auto& [text, taken_apart] : cases) {
     EXPECT_EQ(keys.parse(text), taken_apart) << text;

@@ -63,6 +63,8 @@ void Registry::load(const ReadResult& everything) {
   units_.clear();
   machines_.clear();
   leader_ = {};
+  incomplete_ = {};
+  requirements_changed_ = 0;
   Changes changes;
   for (const KeyValue& value : everything.values) put(value, changes);
   revision_ = everything.revision;
@@ -105,6 +107,7 @@ void Registry::put(const KeyValue& value, Changes& changes) {
     case Key::Kind::machine: {
       Machine& machine = machines_[key->machine];
       fill(machine.presence, value, decode_machine_of(key->machine, value.value));
+      machine.lease = value.lease;
       refresh_metadata(machine);
       note(machine.changed, value.mod_revision);
       changes.machines.insert(key->machine);
@@ -123,6 +126,12 @@ void Registry::put(const KeyValue& value, Changes& changes) {
       fill(leader_, value, decode_text(value.value, limits::kMachineIdBytes));
       changes.leader = true;
       return;
+    case Key::Kind::incomplete:
+      fill(incomplete_, value, decode_text(value.value, limits::kMetadataValueBytes));
+      return;
+    case Key::Kind::requirements:
+      requirements_changed_ = value.mod_revision;
+      return;
   }
   note(units_[key->name].changed, value.mod_revision);
   changes.units.insert(key->name);
@@ -136,11 +145,20 @@ void Registry::remove(const std::string& key_text, Revision revision, Changes& c
     changes.leader = true;
     return;
   }
+  if (key->kind == Key::Kind::incomplete) {
+    incomplete_ = {};
+    return;
+  }
+  if (key->kind == Key::Kind::requirements) {
+    requirements_changed_ = 0;
+    return;
+  }
   if (key->kind == Key::Kind::machine || key->kind == Key::Kind::metadata) {
     const auto machine = machines_.find(key->machine);
     if (machine == machines_.end()) return;
     if (key->kind == Key::Kind::machine) {
       machine->second.presence = {};
+      machine->second.lease = 0;
     } else {
       machine->second.dynamic_metadata.erase(key->name);
     }

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "base/name_map.h"
 #include "cluster/keys.h"
 #include "cluster/values.h"
 #include "store/store.h"
@@ -49,6 +50,7 @@ struct Unit {
 // A machine that is there, or whose schedule or metadata are.
 struct Machine {
   Entry<MachineRecord> presence;
+  LeaseId lease = 0;                                           // that the presence is on
   std::map<std::string, Entry<std::string>> dynamic_metadata;  // set through the API
   std::map<std::string, std::string>
       metadata;                 // configured, overlaid by dynamic; empty values hide
@@ -78,9 +80,15 @@ class Registry {
   Revision revision() const { return revision_; }
   // The revision of the last load(). What vanished before it has left no trace here.
   Revision load_revision() const { return load_revision_; }
-  const std::map<std::string, Unit>& units() const { return units_; }
-  const std::map<std::string, Machine>& machines() const { return machines_; }
+  const NameMap<Unit>& units() const { return units_; }
+  const NameMap<Machine>& machines() const { return machines_; }
   const Entry<std::string>& leader() const { return leader_; }  // value: the machine's ID
+  // While it exists the registry is being filled from another one, and what is missing from it says
+  // nothing: the engine decides nothing and the API changes nothing. Value: by whom, for people.
+  const Entry<std::string>& incomplete() const { return incomplete_; }
+  // The revision at which what an existing unit asks of the cluster was last changed. (New units
+  // do not count: nothing was placed beside them yet.) 0: never.
+  Revision requirements_changed() const { return requirements_changed_; }
 
   // Null if nothing is held under that name.
   const Unit* unit(const std::string& name) const;
@@ -103,9 +111,11 @@ class Registry {
   Keys keys_;
   Revision revision_ = 0;
   Revision load_revision_ = 0;
-  std::map<std::string, Unit> units_;
-  std::map<std::string, Machine> machines_;
+  NameMap<Unit> units_;
+  NameMap<Machine> machines_;
   Entry<std::string> leader_;
+  Entry<std::string> incomplete_;
+  Revision requirements_changed_ = 0;
 };
 
 }  // namespace fleet

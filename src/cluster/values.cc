@@ -1,5 +1,6 @@
 #include "cluster/values.h"
 
+#include <algorithm>
 #include <concepts>
 #include <utility>
 
@@ -25,27 +26,76 @@ json::string_view view(std::string_view text) {
 // Writes a value member by member; the order of the calls is the order in the text.
 class Writer {
  public:
-  Writer() { object_["v"] = kVersion; }
+  Writer() { add("v", kVersion); }
 
-  void add(std::string_view name, json::value value) { object_[view(name)] = std::move(value); }
-  void add_text(std::string_view name, std::string_view text) {
-    object_[view(name)] = json::string(view(text));
+  void add(std::string_view name, bool value) { begin(name).append(value ? "true" : "false"); }
+  template <std::integral Number>
+  void add(std::string_view name, Number value) {
+    begin(name).append(std::to_string(value));
   }
+  void add_text(std::string_view name, std::string_view text) { quote(text, begin(name)); }
   void add_list(std::string_view name, const std::vector<std::string>& texts) {
     if (texts.empty()) return;
-    json::array list;
-    for (const std::string& text : texts) list.emplace_back(json::string(view(text)));
-    object_[view(name)] = std::move(list);
+    char separator = '[';
+    for (std::string& out = begin(name); const std::string& text : texts) {
+      out += std::exchange(separator, ',');
+      quote(text, out);
+    }
+    out_ += ']';
+  }
+  void add_texts(std::string_view name, const std::map<std::string, std::string>& texts) {
+    if (texts.empty()) return;
+    char separator = '{';
+    for (std::string& out = begin(name); const auto& [key, text] : texts) {
+      out += std::exchange(separator, ',');
+      quote(key, out);
+      out += ':';
+      quote(text, out);
+    }
+    out_ += '}';
   }
   // Left out where it says nothing, to keep values short for people to read.
   void add_unless_empty(std::string_view name, const std::string& text) {
     if (!text.empty()) add_text(name, text);
   }
 
-  std::string finish() const { return json::serialize(object_); }
+  std::string finish() {
+    out_ += '}';
+    return std::move(out_);
+  }
 
  private:
-  json::object object_;
+  std::string& begin(std::string_view name) {
+    out_ += out_.empty() ? '{' : ',';
+    quote(name, out_);
+    out_ += ':';
+    return out_;
+  }
+
+  // RFC 8259, 7. Bytes that are no UTF-8 go as they are: unit files may hold any.
+  static void quote(std::string_view text, std::string& out) {
+    out += '"';
+    for (std::size_t done = 0; done < text.size();) {
+      const auto special = std::find_if(
+          text.begin() + static_cast<std::ptrdiff_t>(done), text.end(),
+          [](char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20; });
+      const auto at = static_cast<std::size_t>(special - text.begin());
+      out.append(text, done, at - done);
+      done = at + 1;
+      if (special == text.end()) break;
+      if (*special == '\n') {
+        out += "\\n";
+      } else if (static_cast<unsigned char>(*special) < 0x20) {
+        out += fmt::format("\\u{:04x}", static_cast<unsigned>(*special));
+      } else {
+        out += '\\';
+        out += *special;
+      }
+    }
+    out += '"';
+  }
+
+  std::string out_;
 };
 
 enum class Need { required, optional };
@@ -113,6 +163,11 @@ class Reader {
 
   void invalid(std::string message) {
     if (error_.message.empty()) error_ = {ErrorCode::invalid, std::move(message)};
+  }
+
+  void check_hash(const std::string& text, const std::string& hash) {
+    const std::string actual = sha1_hex(text);
+    if (actual != hash) invalid(fmt::format("the hash of the text is {}, not {}", actual, hash));
   }
 
   bool good() const { return error_.message.empty(); }
@@ -200,8 +255,9 @@ UnitRecord make_unit_record(std::string_view name, const UnitFile& file) {
   record.hash = sha1_hex(record.text);
   // The text is what every reader will see, so the requirements are the text's: an option that is
   // named `a=b` reads back as `a` with a longer value.
-  const Result<UnitFile> read_back = parse_unit_file(record.text);
-  record.requirements = requirements_of(read_back ? *read_back : file, split_unit_name(name));
+  const UnitName parts = split_unit_name(name);
+  Result<Requirements> read_back = requirements_of(record.text, parts);
+  record.requirements = read_back ? std::move(*read_back) : requirements_of(file, parts);
   return record;
 }
 
@@ -236,9 +292,7 @@ std::string encode(const MachineRecord& record) {
   Writer out;
   out.add_text("id", record.id);
   out.add_unless_empty("public_ip", record.public_ip);
-  json::object metadata;
-  for (const auto& [key, value] : record.metadata) metadata[key] = json::string(value);
-  if (!metadata.empty()) out.add("metadata", std::move(metadata));
+  out.add_texts("metadata", record.metadata);
   out.add_unless_empty("version", record.version);
   out.add_unless_empty("boot_id", record.boot_id);
   if (record.leaving) out.add("leaving", true);
@@ -253,6 +307,7 @@ std::string encode(const StateRecord& record) {
   out.add_unless_empty("active_state", record.active_state);
   out.add_unless_empty("sub_state", record.sub_state);
   out.add_unless_empty("problem", record.problem);
+  if (record.restarts != 0) out.add("restarts", record.restarts);
   return out.finish();
 }
 
@@ -262,12 +317,11 @@ Result<UnitRecord> decode_unit(std::string_view name, std::string_view json) {
   in.text("hash", record.hash, Need::required);
   in.text("text", record.text, Need::required);
   if (in.good()) {
-    if (const std::string hash = sha1_hex(record.text); hash != record.hash) {
-      in.invalid(fmt::format("the hash of the text is {}, not {}", hash, record.hash));
-    } else if (const Result<UnitFile> file = parse_unit_file(record.text)) {
-      record.requirements = requirements_of(*file, split_unit_name(name));
+    in.check_hash(record.text, record.hash);
+    if (Result<Requirements> wanted = requirements_of(record.text, split_unit_name(name))) {
+      record.requirements = std::move(*wanted);
     } else {
-      return std::unexpected(with_context(file.error(), "the unit file cannot be read"));
+      return std::unexpected(with_context(wanted.error(), "the unit file cannot be read"));
     }
   }
   return in.finish(std::move(record));
@@ -292,6 +346,9 @@ Result<ScheduleRecord> decode_schedule(std::string_view json) {
   in.number("term", record.term);
   in.text("reason", record.reason, Need::optional);
   in.text("text", record.text, Need::optional);
+  // The file and its hash are one: what is not whole must not be put in place of what runs.
+  const bool has_file = !record.text.empty() || !record.hash.empty();
+  if (in.good() && has_file) in.check_hash(record.text, record.hash);
   return in.finish(std::move(record));
 }
 
@@ -316,6 +373,7 @@ Result<StateRecord> decode_state(std::string_view json) {
   in.text("active_state", record.active_state, Need::optional);
   in.text("sub_state", record.sub_state, Need::optional);
   in.text("problem", record.problem, Need::optional);
+  in.number("restarts", record.restarts);
   return in.finish(std::move(record));
 }
 

@@ -83,6 +83,7 @@ struct StateRecord {
   std::string sub_state;
   UnitState current = UnitState::inactive;  // how far the agent has taken it
   std::string problem;                      // what keeps the agent from doing more, for people
+  std::uint64_t restarts = 0;  // of those in ScheduleRecord, up to which it has carried them out
 
   bool operator==(const StateRecord&) const = default;
 };

@@ -73,16 +73,39 @@ TEST(ValuesTest, EncodingIsStable) {
 TEST(ValuesTest, EveryRecordReadsBack) {
   const TargetRecord target{UnitState::loaded, true, UINT64_MAX};
   EXPECT_EQ(decode_target(encode(target)), target);
-  const ScheduleRecord schedule{UnitState::launched, "t", "h", 1, INT64_MAX, "r"};
+  const ScheduleRecord schedule{UnitState::launched, "t", sha1_hex("t"), 1, INT64_MAX, "r"};
   EXPECT_EQ(decode_schedule(encode(schedule)), schedule);
   EXPECT_EQ(decode_schedule(encode(ScheduleRecord{})), ScheduleRecord{});
   ScheduleRecord successor = schedule;
   successor.after = {"a.service", "b.service"};
   EXPECT_EQ(decode_schedule(encode(successor)), successor);
   EXPECT_EQ(decode_machine(encode(machine())), machine());
-  const StateRecord state{"h", "l", "a", "s", UnitState::loaded, "p"};
+  const StateRecord state{"h", "l", "a", "s", UnitState::loaded, "p", 3};
   EXPECT_EQ(decode_state(encode(state)), state);
   EXPECT_EQ(decode_state(encode(StateRecord{})), StateRecord{});
+}
+
+TEST(ValuesTest, ADecisionWhoseFileIsNotTheOneOfItsHashIsAnError) {
+  const ScheduleRecord whole{UnitState::launched, "[A]\nb=c\n", sha1_hex("[A]\nb=c\n"), 0, 7, "r"};
+  ScheduleRecord torn = whole;
+  torn.text = "[A]\n";
+  ScheduleRecord empty = whole;
+  empty.text.clear();
+  for (const ScheduleRecord& record : {torn, empty}) {
+    const Result<ScheduleRecord> read = decode_schedule(encode(record));
+    ASSERT_FALSE(read);
+    EXPECT_NE(read.error().message.find("the hash of the text is"), std::string::npos);
+  }
+}
+
+TEST(ValuesTest, EveryByteReadsBack) {
+  ScheduleRecord schedule;
+  for (int byte = 0; byte < 256; ++byte) schedule.reason += static_cast<char>(byte);
+  schedule.after = {schedule.reason + "1", "", "\\\""};
+  EXPECT_EQ(decode_schedule(encode(schedule)), schedule);
+  MachineRecord known = machine();
+  known.metadata = {{"a\"b", "\n"}, {schedule.reason, ""}};
+  EXPECT_EQ(decode_machine(encode(known)), known);
 }
 
 TEST(ValuesTest, UnknownMembersAreIgnored) {

@@ -106,7 +106,12 @@ class Decider {
   void keep_up_to_date(const std::string& machine, const ScheduleRecord& record) {
     const std::uint64_t restarts = unit_.target.value ? unit_.target->restarts : 0;
     if (record.hash != unit_.unit->hash) {
-      assign(machine, "its unit file was replaced", record.after);
+      // What the new file does not replace may stay, so that waiting for it could be for ever.
+      std::vector<std::string> after = record.after;
+      std::erase_if(after, [this](const std::string& other) {
+        return !matches_any(unit_.unit->requirements.replaces, other);
+      });
+      assign(machine, "its unit file was replaced", std::move(after));
     } else if (record.state != unit_.desired()) {
       assign(machine, fmt::format("its desired state is {}", to_string(unit_.desired())),
              record.after);
@@ -141,16 +146,20 @@ class Decider {
   Verdict settle_global() {
     for (const auto& [machine, record] : unit_.schedule) {
       if (record->state == UnitState::inactive) continue;
-      // A machine that is away keeps its global units: it may come back with them running.
-      if (is_leaving(machine) || !unreadable_machine(machine).empty()) continue;
-      const auto why_not = is_present(machine) ? refusal_of(machine, Stay::staying) : std::nullopt;
-      if (why_not) {
+      // A machine that is away keeps its global units as they are: it may come back with them
+      // running. Whether it may run what they are by now shows when it is back.
+      if (!is_present(machine) || is_leaving(machine) || !unreadable_machine(machine).empty()) {
+        continue;
+      }
+      if (const auto why_not = refusal_of(machine, Stay::staying)) {
+        verdict_.trouble = Trouble::machine_refuses;
         withdraw(machine, "the machine " + *why_not);
       } else {
         keep_up_to_date(machine, record.value.value());
       }
     }
-    for (const auto& [load, machine] : placement_.open_machines()) {
+    for (const OpenMachine& open : placement_.open_machines()) {
+      const std::string& machine = *open.id;
       const auto found = unit_.schedule.find(machine);
       const bool assigned =
           found != unit_.schedule.end() && found->second->state != UnitState::inactive;
@@ -162,6 +171,7 @@ class Decider {
       }
     }
     if (verdict_.decisions.empty() && unit_.schedule.empty()) {
+      verdict_.trouble = Trouble::no_machine;
       return wait("it is global and no machine may run it");
     }
     return std::move(verdict_);
@@ -215,6 +225,7 @@ class Decider {
                       machine, why));
     }
     if (const auto why_not = refusal_of(machine, Stay::staying)) {
+      verdict_.trouble = Trouble::machine_refuses;
       withdraw(machine, "the machine " + *why_not);
       return wait(
           fmt::format("machine {} {}; it moves once it has stopped there", machine, *why_not));
@@ -225,11 +236,17 @@ class Decider {
 
   // Finds a machine; `lost` is the machine that had it and is dead, or empty.
   Verdict place(const std::string& lost) {
-    if (std::string circle = replacing_circle(); !circle.empty()) return wait(std::move(circle));
+    if (std::string circle = replacing_circle(); !circle.empty()) {
+      verdict_.trouble = Trouble::circle;
+      return wait(std::move(circle));
+    }
     const auto choice = choose();
     // Without a place elsewhere it stays assigned to the lost machine, which goes on running it if
     // it is only cut off, and takes it up again when it returns.
-    if (!choice) return wait(placed_nowhere(lost));
+    if (!choice) {
+      verdict_.trouble = Trouble::no_machine;
+      return wait(placed_nowhere(lost));
+    }
     if (choice->waits_for_stop) {
       return wait(
           is_present(choice->machine)
@@ -240,6 +257,7 @@ class Decider {
     std::vector<std::string> after =
         placement_.on(choice->machine).replaced_by(name_, unit_.unit->requirements.replaces);
     if (!lost.empty()) {
+      verdict_.trouble = Trouble::machine_away;
       withdraw(lost, fmt::format("the machine was lost; it moves to {}", choice->machine));
       assign(choice->machine, fmt::format("machine {} was lost", lost), std::move(after));
     } else {
@@ -271,40 +289,53 @@ class Decider {
 
   // Units that replace each other in a circle would drive each other from machine to machine for
   // ever, so the later one gets no place. Returns why, or nothing.
+  // A circle does no harm as long as none of the others has a place.
   std::string replacing_circle() const {
     if (unit_.unit->requirements.replaces.empty()) return {};
-    std::map<std::string, std::string> reached_from;
-    std::vector<std::string> next = {name_};
-    while (!next.empty()) {
-      const std::string at = std::move(next.back());
-      next.pop_back();
-      for (const std::string& victim : wanted_victims(at)) {
-        if (victim == name_) return describe_circle(reached_from, at);
-        if (reached_from.emplace(victim, at).second) next.push_back(victim);
-      }
+    const auto ahead = replaced_from(name_);
+    if (!ahead.contains(name_)) return {};
+    for (const auto& [other, before] : ahead) {
+      if (other == name_ || !has_place(other)) continue;
+      const auto back = replaced_from(other);
+      if (!back.contains(name_)) continue;
+      const std::string text = chain(ahead, name_, other, chain(back, other, name_, name_));
+      return fmt::format("it replaces units that replace it in a circle ({})", text);
     }
     return {};
   }
 
-  // The circle ends with `last`, which replaces the unit itself. It does no harm as long as none of
-  // the others has a place.
-  std::string describe_circle(const std::map<std::string, std::string>& reached_from,
-                              const std::string& last) const {
-    std::string text = name_;
-    bool placed = false;
-    for (std::string at = last; at != name_; at = reached_from.at(at)) {
-      text = at + " replaces " + text;
-      placed = placed || !registry_.target_machine(*registry_.unit(at)).empty() ||
-               is_assigned_somewhere(at);
+  // Every unit that `start` replaces, that those replace and so on, each with the one before it.
+  std::map<std::string, std::string> replaced_from(const std::string& start) const {
+    std::map<std::string, std::string> before;
+    std::vector<std::string> next = {start};
+    while (!next.empty()) {
+      const std::string at = std::move(next.back());
+      next.pop_back();
+      for (std::string& victim : wanted_victims(at)) {
+        if (before.emplace(victim, at).second) next.push_back(std::move(victim));
+      }
     }
-    if (!placed) return {};
-    return fmt::format("it replaces units that replace it in a circle ({} replaces {})", name_,
-                       text);
+    return before;
+  }
+
+  // `text`, which begins with `to`, with the way there from `from` before it.
+  static std::string chain(const std::map<std::string, std::string>& before,
+                           const std::string& from, const std::string& to, std::string text) {
+    std::string at = to;
+    do {
+      at = before.at(at);
+      text = at + " replaces " + text;
+    } while (at != from);
+    return text;
+  }
+
+  bool has_place(const std::string& name) const {
+    return !registry_.target_machine(*registry_.unit(name)).empty() || is_assigned_somewhere(name);
   }
 
   bool is_assigned_somewhere(const std::string& name) const {
-    return std::ranges::any_of(registry_.machines(), [&](const auto& machine) {
-      return placement_.on(machine.first).has_assigned(name);
+    return std::ranges::any_of(placement_.machines_of(name), [&](const std::string& machine) {
+      return placement_.on(machine).has_assigned(name);
     });
   }
 
@@ -312,7 +343,8 @@ class Decider {
   std::optional<Choice> choose_place_of_replaced() const {
     const auto& replaces = unit_.unit->requirements.replaces;
     if (replaces.empty()) return std::nullopt;
-    for (const auto& [load, machine] : placement_.open_machines()) {
+    for (const OpenMachine& open : placement_.open_machines()) {
+      const std::string& machine = *open.id;
       const auto replaced = placement_.on(machine).replaced_by(name_, replaces);
       if (replaced.empty() || refusal_of(machine)) continue;
       return Choice{machine, "it takes the place of " + replaced.front(), false};
@@ -321,13 +353,17 @@ class Decider {
   }
 
   std::optional<Choice> choose() {
-    // A machine that still has the unit comes first: it keeps it if it may, else the unit waits
-    // until that machine has let go of it.
+    // A machine that still has the unit comes first: it keeps it if it may and is the only one,
+    // else the unit waits until all have let go of it.
+    std::vector<std::string> there;
     for (const auto& [machine, record] : unit_.schedule) {
       if (record->state != UnitState::inactive || context_.dead.contains(machine)) continue;
-      if (refusal_of(machine)) return Choice{machine, {}, /*waits_for_stop=*/true};
-      return Choice{machine, "it is still there", false};
+      there.push_back(machine);
     }
+    if (there.size() == 1 && !refusal_of(there.front())) {
+      return Choice{there.front(), "it is still there", false};
+    }
+    if (!there.empty()) return Choice{there.front(), {}, /*waits_for_stop=*/true};
     for (const auto& [machine, state] : unit_.states) {
       if (unit_.schedule.contains(machine) || !reports_unit(machine)) continue;
       if (!refusal_of(machine)) return Choice{machine, "it runs there already", false};
@@ -336,12 +372,10 @@ class Decider {
       return Choice{machine, {}, /*waits_for_stop=*/true};
     }
     if (auto choice = choose_place_of_replaced()) return choice;
-    for (const auto& [load, machine] : placement_.open_machines()) {
-      if (!refusal_of(machine)) {
-        return Choice{machine, "the least loaded machine that may run it", false};
-      }
-    }
-    return std::nullopt;
+    const std::string* machine = placement_.first_open(
+        unit_.unit->requirements, [this](const std::string& id) { return !refusal_of(id); });
+    if (machine == nullptr) return std::nullopt;
+    return Choice{*machine, "the least loaded machine that may run it", false};
   }
 
   std::string placed_nowhere(const std::string& lost) const {
@@ -368,13 +402,25 @@ Verdict decide(const Registry& registry, const Placement& placement, const std::
   return Decider(registry, placement, name, *unit, context).run();
 }
 
+namespace {
+
+bool is_outage(std::size_t absent, std::size_t all, int percent) {
+  return absent >= 2 && percent < 100 && absent * 100 > all * static_cast<std::size_t>(percent);
+}
+
+}  // namespace
+
+bool MissingMachines::could_become_outage(std::size_t well, int percent) const {
+  const std::size_t all = machines.size() + present;
+  return is_outage(all - std::min(well, present), all, percent);
+}
+
 MissingMachines missing_machines(const Registry& registry, const std::set<std::string>& dead,
                                  int percent) {
   MissingMachines missing;
-  std::size_t present = 0;
   for (const auto& [id, machine] : registry.machines()) {
     if (machine.is_present()) {
-      ++present;
+      ++missing.present;
       continue;
     }
     if (dead.contains(id)) continue;
@@ -394,13 +440,7 @@ MissingMachines missing_machines(const Registry& registry, const std::set<std::s
     }
   }
   const std::size_t count = missing.machines.size();
-  const auto is_outage = [&](std::size_t absent) {
-    return absent >= 2 && percent < 100 &&
-           absent * 100 > (count + present) * static_cast<std::size_t>(percent);
-  };
-  missing.outage = is_outage(count);
-  // The machine that decides is there itself.
-  missing.outage_possible = is_outage(count + present - std::min<std::size_t>(present, 1));
+  missing.outage = is_outage(count, count + missing.present, percent);
   return missing;
 }
 

@@ -33,9 +33,19 @@ struct Decision {
   bool forget_target = false;
 };
 
+// What went wrong with a unit's place.
+enum class Trouble {
+  none,
+  machine_away,     // its machine was lost, and it moves
+  machine_refuses,  // its machine may not run it any more
+  no_machine,       // no machine may run it
+  circle,           // it and a unit that has a place replace each other in a circle
+};
+
 struct Verdict {
   std::vector<Decision> decisions;  // to be committed together, if any
   std::string waiting;              // why the unit is not where it should be; empty if it is
+  Trouble trouble = Trouble::none;
 
   bool operator==(const Verdict&) const = default;
 };
@@ -62,8 +72,10 @@ struct MissingMachines {
   // Whether so many of `machines` missing at once make it an outage: at least two, and more than
   // `percent` of all machines that are there or missing. (100 or more: never.)
   bool outage = false;
-  // Whether it could become one if more machines vanish.
-  bool outage_possible = false;
+  std::size_t present = 0;  // how many machines are there
+
+  // Whether it could become one if of the machines that are there all but `well` vanish as well.
+  bool could_become_outage(std::size_t well, int percent) const;
 };
 MissingMachines missing_machines(const Registry& registry, const std::set<std::string>& dead,
                                  int percent);

@@ -115,6 +115,17 @@ TEST_F(DecideTest, AUnitThatMayRunThereAgainBeforeItHasStoppedStaysThere) {
   EXPECT_EQ(words(), "m2 launched: it is still there");
 }
 
+// As after a global unit that was destroyed and is wanted anew, on one machine.
+TEST_F(DecideTest, AUnitThatSeveralMachinesAreToLetGoOfWaitsForAllButOne) {
+  machines({"m1", "m2", "m3"});
+  builder_.unit(kA);
+  builder_.schedule("m2", kA, UnitState::inactive);
+  builder_.schedule("m3", kA, UnitState::inactive);
+  EXPECT_EQ(words(), "| it moves once machine m2 has stopped it");
+  builder_.let_go("m2", kA);
+  EXPECT_EQ(words(), "m3 launched: it is still there");
+}
+
 TEST_F(DecideTest, TemplatesAreNeverPlaced) {
   machines({"m1"});
   builder_.unit("t@.service");
@@ -160,7 +171,8 @@ TEST_F(DecideTest, AGlobalUnitThatNoMachineMayRunSaysSo) {
   EXPECT_EQ(words("g.service"), "| it is global and no machine may run it");
 }
 
-TEST_F(DecideTest, AMachineThatIsAwayKeepsItsGlobalUnitsAndFindsThemUpToDate) {
+// What it may run by now is known when it is back.
+TEST_F(DecideTest, AMachineThatIsAwayKeepsItsGlobalUnitsAsTheyAre) {
   machines({"m1", "m2"});
   builder_.unit("g.service", "Global=true");
   builder_.schedule("m1", "g.service");
@@ -170,11 +182,13 @@ TEST_F(DecideTest, AMachineThatIsAwayKeepsItsGlobalUnitsAndFindsThemUpToDate) {
   context_.dead = {"m2"};
   EXPECT_EQ(words("g.service"), "");
   builder_.unit("g.service", "Global=true", UnitState::launched, "/bin/other");
-  EXPECT_EQ(words("g.service"),
-            "m1 launched: its unit file was replaced; "
-            "m2 launched: its unit file was replaced");
+  EXPECT_EQ(words("g.service"), "m1 launched: its unit file was replaced");
+  builder_.schedule("m1", "g.service");
+  builder_.machine("m2");
+  EXPECT_EQ(words("g.service"), "m2 launched: its unit file was replaced");
 }
 
+// section 8, row 23, and section 8, row 25: Conflicts of a global unit are honoured.
 TEST_F(DecideTest, AGlobalUnitIsNotPlacedBesideWhatItConflictsWithAndDoesNotEvictIt) {
   machines({"m1", "m2"});
   builder_.unit("x.service");
@@ -182,6 +196,16 @@ TEST_F(DecideTest, AGlobalUnitIsNotPlacedBesideWhatItConflictsWithAndDoesNotEvic
   builder_.unit("g.service", "Global=true\nConflicts=x.service");
   EXPECT_EQ(words("g.service"), "m2 launched: it is global");
   EXPECT_EQ(words("x.service"), "");
+}
+
+// section 8, row 24: a unit that nobody wants to run is neither in the way nor a load.
+TEST_F(DecideTest, InactiveUnitsDoNotMatter) {
+  machines({"m1", "m2"});
+  builder_.unit("g.service", "Global=true\nConflicts=a.service", UnitState::inactive);
+  builder_.unit("s.service", "Conflicts=*", UnitState::inactive);
+  builder_.unit("t@.service", "Global=true\nConflicts=*");
+  builder_.unit(kA);
+  EXPECT_EQ(words(), "m1 launched: the least loaded machine that may run it");
 }
 
 TEST_F(DecideTest, OfTwoThatHaveComeIntoConflictOnlyOneLeaves) {
@@ -375,10 +399,10 @@ TEST_F(DecideTest, SeesAnOutageComingOnlyWhereThereAreEnoughMachines) {
   builder_.unit(kA);
   builder_.schedule("m2", kA);
   builder_.lose("m2");
-  EXPECT_FALSE(missing_machines(builder_.registry(), {}, 50).outage_possible);
+  EXPECT_FALSE(missing_machines(builder_.registry(), {}, 50).could_become_outage(1, 50));
   builder_.machine("m3");
-  EXPECT_TRUE(missing_machines(builder_.registry(), {}, 50).outage_possible);
-  EXPECT_FALSE(missing_machines(builder_.registry(), {}, 100).outage_possible);
+  EXPECT_TRUE(missing_machines(builder_.registry(), {}, 50).could_become_outage(1, 50));
+  EXPECT_FALSE(missing_machines(builder_.registry(), {}, 100).could_become_outage(1, 100));
 }
 
 }  // namespace

@@ -16,6 +16,8 @@ std::vector<ElectionEffect> Election::step(const ElectionEvent& event, Time now)
     lease_ = held->lease;
   } else if (std::holds_alternative<LeaseLost>(event)) {
     lease_ = 0;
+  } else if (const auto* part = std::get_if<TakePart>(&event)) {
+    takes_part_ = part->wanted;
   } else if (const auto* seen = std::get_if<LeaderSeen>(&event)) {
     leader_ = seen->leader;
     leader_known_ = true;
@@ -27,7 +29,7 @@ std::vector<ElectionEffect> Election::step(const ElectionEvent& event, Time now)
     // once. After an error the key's state is unknown and the next attempt finds out.
     if (!answered->result || !seen_since_asked_) not_before_ = now + kRetryAfter;
   }
-  const bool mine = leader_ && leader_->lease == lease_ && lease_ != 0;
+  const bool mine = takes_part_ && leader_ && leader_->lease == lease_ && lease_ != 0;
   if (term_ != 0 && (!mine || leader_->create_revision != term_)) {
     term_ = 0;
     effects_.emplace_back(election_effect::StepDown{});
@@ -50,12 +52,13 @@ void Election::campaign_if_vacant() {
   const std::string key = keys_.leader();
   Transaction transaction;
   if (!leader_) {
+    if (!takes_part_) return;
     transaction.compares.push_back(
         {{key, false}, Compare::Field::create_revision, Compare::Relation::equal, 0});
     transaction.operations.emplace_back(Put{key, machine_id_, lease_});
-  } else if (leader_->value == machine_id_ && leader_->lease != lease_) {
-    // Left behind by this machine's earlier fleetd. Removed first and taken after, so that the
-    // term is a new one and nothing of the old one's can still take effect.
+  } else if (leader_->value == machine_id_ && (leader_->lease != lease_ || !takes_part_)) {
+    // Given up, or left behind by this machine's earlier fleetd. Removed first and taken after, so
+    // that the term is a new one and nothing of the old one's can still take effect.
     transaction.compares.push_back({{key, false},
                                     Compare::Field::mod_revision,
                                     Compare::Relation::equal,

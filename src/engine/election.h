@@ -20,6 +20,10 @@ struct LeaseHeld {
   LeaseId lease = 0;
 };
 struct LeaseLost {};
+// Whether this fleetd is to take part; it is, until this says otherwise.
+struct TakePart {
+  bool wanted = true;
+};
 // What the leader key says; nothing: it does not exist.
 struct LeaderSeen {
   std::optional<KeyValue> leader;
@@ -31,8 +35,8 @@ struct TimePassed {};
 }  // namespace election_event
 
 using ElectionEvent =
-    std::variant<election_event::LeaseHeld, election_event::LeaseLost, election_event::LeaderSeen,
-                 election_event::Answered, election_event::TimePassed>;
+    std::variant<election_event::LeaseHeld, election_event::LeaseLost, election_event::TakePart,
+                 election_event::LeaderSeen, election_event::Answered, election_event::TimePassed>;
 
 namespace election_effect {
 struct Commit {  // to be answered by Answered; one at a time
@@ -65,6 +69,7 @@ class Election {
   Keys keys_;
   std::string machine_id_;
   LeaseId lease_ = 0;
+  bool takes_part_ = true;
   Revision term_ = 0;
   bool leader_known_ = false;  // LeaderSeen has come at least once
   std::optional<KeyValue> leader_;

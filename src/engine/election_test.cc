@@ -147,5 +147,37 @@ TEST_F(ElectionTest, DoesNotCampaignWithoutALease) {
   EXPECT_EQ(commits_.size(), 1u);
 }
 
+TEST_F(ElectionTest, GivesTheLeadUpWhenItIsToTakePartNoMore) {
+  send(event::LeaseHeld{5});
+  send(event::LeaderSeen{});
+  send(answered(true));
+  send(seen("me", 5, 7));
+  EXPECT_EQ(said_, "lead 7; ");
+  send(event::TakePart{false});
+  EXPECT_EQ(said_, "lead 7; down; ") << "it must not decide while the key is being removed";
+  ASSERT_EQ(commits_.size(), 2u);
+  EXPECT_EQ(std::get<Delete>(commits_[1].operations.at(0)).range.key, Keys().leader());
+  EXPECT_EQ(commits_[1].compares.at(0).operand, 7);
+  send(answered(true));
+  send(event::LeaderSeen{});
+  EXPECT_EQ(commits_.size(), 2u) << "the vacancy is for others";
+  send(seen("you", 6, 9));
+  send(event::LeaderSeen{});
+  send(event::TakePart{true});
+  EXPECT_EQ(commits_.size(), 3u) << "a candidate again";
+}
+
+TEST_F(ElectionTest, ClearsAwayWhatALeadingEarlierSelfLeftThoughItTakesNoPart) {
+  send(event::TakePart{false});
+  send(event::LeaseHeld{5});
+  send(seen("me", 4, 7));
+  ASSERT_EQ(commits_.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<Delete>(commits_[0].operations.at(0)));
+  send(answered(true));
+  send(event::LeaderSeen{});
+  EXPECT_EQ(commits_.size(), 1u);
+  EXPECT_EQ(said_, "");
+}
+
 }  // namespace
 }  // namespace fleet

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,6 +18,32 @@ using namespace engine_event;
 constexpr std::size_t kMaxInFlight = 8;
 constexpr std::size_t kUnitsPerRound = 128;
 constexpr Duration kResendAfter = std::chrono::seconds(1);
+// Leases are not asked for more often, so that the loss of many machines is not many times the
+// work.
+constexpr Duration kAskLeasesEvery = std::chrono::seconds(1);
+// In a larger cluster the answers would take about as long to come as what they save.
+constexpr std::size_t kLeasesAsked = 1'000;
+
+EngineCounts::Tasks tasks_of(const Registry& registry, const std::vector<Decision>& decisions) {
+  EngineCounts::Tasks tasks;
+  for (const Decision& decision : decisions) {
+    if (decision.forget_target) continue;
+    if (decision.record.state == UnitState::inactive) {
+      ++tasks.unschedule;
+      continue;
+    }
+    const auto& schedule = registry.unit(decision.unit)->schedule;
+    const auto found = schedule.find(decision.machine);
+    if (found == schedule.end() || found->second->state == UnitState::inactive) ++tasks.schedule;
+  }
+  return tasks;
+}
+
+// Of the unit's file; 0: there is none.
+Revision unit_revision(const Registry& registry, const std::string& name) {
+  const Unit* unit = registry.unit(name);
+  return unit == nullptr ? 0 : unit->unit.mod_revision;
+}
 
 }  // namespace
 
@@ -26,6 +53,8 @@ std::vector<EngineEffect> Engine::step(const EngineEvent& event, const Registry&
   std::visit([&](const auto& it) { handle(it, registry, now); }, event);
   if (is_leading()) {
     release_settled(registry);
+  }
+  if (is_leading() && !waits_for_registry(registry, now)) {
     judge_absent_machines(registry, now);
     resend_unknown(now);
     decide_dirty(registry);
@@ -39,8 +68,11 @@ void Engine::handle(const LeadershipGained& event, const Registry& registry, Tim
   context_.term = event.term;
   grace_until_ = now + options_.grace;
   in_contact_ = true;
+  registry_incomplete_ = false;
   missed_since_.clear();
   judge_at_.reset();
+  asking_ = 0;
+  asked_at_.reset();
   log(LogLevel::info, fmt::format("this machine's engine leads (term {})", event.term));
   rebuild(registry);
 }
@@ -82,6 +114,15 @@ void Engine::handle(const RegistryReloaded&, const Registry& registry, Time now)
   rebuild(registry);
 }
 
+void Engine::handle(const LeasesSeen& event, const Registry&, Time) {
+  if (event.id != asking_) return;
+  asking_ = 0;
+  for (const auto& [machine, remaining] : event.remaining) {
+    if (remaining >= options_.grace / 2) well_.insert(machine);
+  }
+  absent_changed_ = true;
+}
+
 void Engine::handle(const TimePassed&, const Registry&, Time) {
   absent_changed_ = true;
 }
@@ -90,6 +131,7 @@ void Engine::handle(const Committed& event, const Registry& registry, Time now) 
   const auto found = in_flight_.find(event.id);
   if (found == in_flight_.end()) return;
   InFlight& sent = found->second;
+  if (!event.result || !event.result->committed) counts_.failed += sent.tasks;
   if (!event.result) {
     const Error& error = event.result.error();
     if (error.code == ErrorCode::unavailable || error.code == ErrorCode::failed) {
@@ -104,7 +146,9 @@ void Engine::handle(const Committed& event, const Registry& registry, Time now) 
     // the store would refuse it again.
     for (const auto& name : sent.units) {
       unsettled_.erase(name);
+      index_followers(registry, name);
       refresh_unit(registry, name);
+      dirty_followers(name);
     }
     in_flight_.erase(found);
     return;
@@ -121,103 +165,146 @@ void Engine::handle(const Committed& event, const Registry& registry, Time now) 
 
 void Engine::rebuild(const Registry& registry) {
   placement_ = {};
-  machines_of_.clear();
   followers_.clear();
   follows_.clear();
   globals_.clear();
+  circles_.clear();
   waiting_.clear();
   for (const auto& [id, machine] : registry.machines()) refresh_machine(registry, id);
   for (const auto& [name, unit] : registry.units()) {
     index_followers(registry, name);
     refresh_unit(registry, name);
-    dirty_.insert(name);
+    dirty_.insert(dirty_.end(), name);
   }
   for (const auto& [name, unsettled] : unsettled_) {
-    for (const Decision& decision : unsettled.decisions) apply_to_placement(registry, decision);
+    for (const Expected& expected : unsettled.expected) hold_place(registry, name, expected);
   }
   absent_changed_ = true;
 }
 
 void Engine::refresh_machine(const Registry& registry, const std::string& id) {
   const Machine* machine = registry.machine(id);
-  placement_.set_open(id, machine != nullptr && is_open(*machine));
+  if (machine != nullptr && is_open(*machine)) {
+    placement_.open(id, machine->metadata);
+  } else {
+    placement_.close(id);
+  }
 }
 
-// The occupant that a unit makes where it is. Of a unit that has been destroyed the conflicts are
-// remembered for as long as it is still there.
-Occupant Engine::occupant_now(const Unit* unit, const std::string& name, const std::string& machine,
-                              bool assigned) const {
+// The occupant that a unit makes where it is. Of a unit whose file is gone it is remembered for as
+// long as it is still there what it does not bear beside it.
+Occupant Engine::occupant_now(const Unit* unit, const Occupant* before, bool assigned) const {
   Occupant occupant = make_occupant(unit, assigned);
-  if (unit == nullptr || !unit->unit.value) {
-    const auto& there = placement_.on(machine).occupants();
-    if (const auto found = there.find(name); found != there.end()) {
-      occupant.conflicts = found->second.conflicts;
-    }
+  const bool known = unit != nullptr && unit->unit.value;
+  if (!known && before != nullptr) {
+    occupant.conflicts = before->conflicts;
+    occupant.replaces = before->replaces;
   }
   return occupant;
 }
 
 void Engine::refresh_unit(const Registry& registry, const std::string& name) {
   const Unit* unit = registry.unit(name);
-  std::set<std::string> now_on;
   std::vector<Occupant> given_up;
-  const auto had = [&](const std::string& machine) -> const Occupant* {
-    const auto& there = placement_.on(machine).occupants();
-    const auto found = there.find(name);
-    return found == there.end() ? nullptr : &found->second;
-  };
+  std::vector<std::string> left;
+  for (const auto& machine : placement_.machines_of(name)) {
+    if (unit == nullptr || !unit->schedule.contains(machine)) left.push_back(machine);
+  }
+  for (const auto& machine : left) {
+    if (const Occupant* gone = placement_.on(machine).occupant(name)) given_up.push_back(*gone);
+    placement_.erase(machine, name);
+  }
   if (unit != nullptr) {
     for (const auto& [machine, record] : unit->schedule) {
-      Occupant occupant = occupant_now(unit, name, machine, occupant_of(*unit, record).assigned);
-      const Occupant* before = had(machine);
-      if (before != nullptr && *before != occupant) given_up.push_back(*before);
-      placement_.put(machine, name, std::move(occupant));
-      now_on.insert(machine);
+      const Occupant* before = placement_.on(machine).occupant(name);
+      Occupant now = occupant_now(unit, before, is_assigned(record));
+      if (before != nullptr) {
+        if (*before == now) continue;
+        given_up.push_back(*before);
+      }
+      dirty_replaced(machine, name, now);
+      placement_.put(machine, name, std::move(now));
     }
-  }
-  const auto before = machines_of_.find(name);
-  if (before != machines_of_.end()) {
-    for (const auto& machine : before->second) {
-      if (now_on.contains(machine)) continue;
-      if (const Occupant* gone = had(machine)) given_up.push_back(*gone);
-      placement_.erase(machine, name);
-    }
-  }
-  if (now_on.empty()) {
-    machines_of_.erase(name);
-  } else {
-    machines_of_[name] = std::move(now_on);
   }
   for (const Occupant& occupant : given_up) room_was_made(registry, name, occupant);
 }
 
 void Engine::index_followers(const Registry& registry, const std::string& name) {
-  for (const auto& leader : follows_[name]) {
-    const auto found = followers_.find(leader);
-    if (found == followers_.end()) continue;
-    found->second.erase(name);
-    if (found->second.empty()) followers_.erase(found);
-  }
   const Unit* unit = registry.unit(name);
   const bool known = unit != nullptr && unit->unit.value;
-  follows_[name] = known ? unit->unit->requirements.machine_of : std::vector<std::string>{};
-  for (const auto& leader : follows_[name]) followers_[leader].insert(name);
-  if (follows_[name].empty()) follows_.erase(name);
   if (known && unit->unit->requirements.global) {
     globals_.insert(name);
   } else {
     globals_.erase(name);
   }
+  static const std::vector<std::string> nobody;
+  const auto& leaders = known ? unit->unit->requirements.machine_of : nobody;
+  const auto before = follows_.find(name);
+  if (before == follows_.end() && leaders.empty()) return;
+  if (before != follows_.end()) {
+    for (const auto& leader : before->second) {
+      const auto found = followers_.find(leader);
+      if (found == followers_.end()) continue;
+      found->second.erase(name);
+      if (found->second.empty()) followers_.erase(found);
+    }
+    follows_.erase(before);
+  }
+  if (leaders.empty()) return;
+  for (const auto& leader : leaders) followers_[leader].insert(name);
+  follows_.emplace(name, leaders);
+}
+
+void Engine::dirty_followers(const std::string& name) {
+  const auto found = followers_.find(name);
+  if (found != followers_.end()) dirty_.insert(found->second.begin(), found->second.end());
+}
+
+// What others follow comes before them: they must not be put beside what is about to leave.
+std::string Engine::take_dirty() {
+  if (!follows_.contains(*dirty_.begin())) {
+    return std::move(dirty_.extract(dirty_.begin()).value());
+  }
+  std::string name = *dirty_.begin();
+  std::set<std::string> seen;  // ends a circle
+  while (seen.insert(name).second) {
+    const auto found = follows_.find(name);
+    if (found == follows_.end()) break;
+    const auto leader = std::ranges::find_if(
+        found->second, [&](const std::string& it) { return dirty_.contains(it); });
+    if (leader == found->second.end() || seen.contains(*leader)) break;
+    name = *leader;
+  }
+  dirty_.erase(name);
+  return name;
+}
+
+bool Engine::follows_unsettled(const std::string& name) const {
+  const auto found = follows_.find(name);
+  return found != follows_.end() &&
+         std::ranges::any_of(found->second, [this](const std::string& leader) {
+           return unsettled_.contains(leader);
+         });
 }
 
 void Engine::unit_changed(const Registry& registry, const std::string& name) {
+  const auto unsettled = unsettled_.find(name);
+  // Mostly it is the decision itself that shows. What else there is to it waits until it is settled
+  // and comes here again; only what the unit asks for by now is needed before, for its held places.
+  if (unsettled != unsettled_.end() &&
+      unsettled->second.unit_revision == unit_revision(registry, name)) {
+    return;
+  }
   index_followers(registry, name);
   dirty_.insert(name);
-  if (const auto found = followers_.find(name); found != followers_.end()) {
-    dirty_.insert(found->second.begin(), found->second.end());
-  }
+  dirty_followers(name);
+  dirty_.insert(circles_.begin(), circles_.end());
   if (registry.unit(name) == nullptr) waiting_.erase(name);
-  if (!unsettled_.contains(name)) refresh_unit(registry, name);
+  refresh_unit(registry, name);
+  // What was decided holds its place, with what the unit asks for by now.
+  if (unsettled == unsettled_.end()) return;
+  unsettled->second.unit_revision = unit_revision(registry, name);
+  for (const Expected& expected : unsettled->second.expected) hold_place(registry, name, expected);
 }
 
 void Engine::machine_changed(const Registry& registry, const std::string& id) {
@@ -265,6 +352,22 @@ void Engine::release_settled(const Registry& registry) {
   }
 }
 
+bool Engine::waits_for_registry(const Registry& registry, Time now) {
+  const Entry<std::string>& mark = registry.incomplete();
+  const bool before = std::exchange(registry_incomplete_, mark.exists());
+  if (!mark.exists() && !before) return false;
+  if (!mark.exists()) {
+    log(LogLevel::info, "the registry is complete");
+  } else if (!before) {
+    log(LogLevel::warning, "the registry is incomplete (" + mark.value.value_or(mark.error) +
+                               "): nothing is decided until that is done");
+  }
+  // The machines that its records name may be about to join.
+  grace_until_ = now + options_.grace;
+  absent_changed_ = true;
+  return mark.exists();
+}
+
 void Engine::judge_absent_machines(const Registry& registry, Time now) {
   if (!std::exchange(absent_changed_, false)) return;
   std::erase_if(context_.dead, [&](const std::string& id) {
@@ -292,14 +395,20 @@ void Engine::judge_absent_machines(const Registry& registry, Time now) {
   if (seen && held_before == Held::brake && !missing.outage) grace_until_ = now + options_.grace;
 
   judge_at_.reset();
-  if (in_contact_ && now >= grace_until_ && !missing.outage) call_dead(missing, now);
+  if (in_contact_ && now >= grace_until_ && !missing.outage) call_dead(registry, missing, now);
   for (const auto& id : missing.machines) {
     for (const auto& [name, occupant] : placement_.on(id).occupants()) dirty_.insert(name);
   }
 }
 
-void Engine::call_dead(const MissingMachines& missing, Time now) {
-  const Duration patience = missing.outage_possible ? options_.grace / 3 : Duration::zero();
+void Engine::call_dead(const Registry& registry, const MissingMachines& missing, Time now) {
+  if (missed_since_.empty()) return;
+  Duration patience{};
+  // The machine that decides is well itself.
+  if (missing.could_become_outage(1, options_.mass_loss_percent) &&
+      missing.could_become_outage(count_well(registry, now), options_.mass_loss_percent)) {
+    patience = options_.grace / 3;
+  }
   for (auto it = missed_since_.begin(); it != missed_since_.end();) {
     const auto& [id, since] = *it;
     if (const Time when = since + patience; when > now) {
@@ -316,15 +425,48 @@ void Engine::call_dead(const MissingMachines& missing, Time now) {
   }
 }
 
+std::size_t Engine::count_well(const Registry& registry, Time now) {
+  if (registry.machines().size() > kLeasesAsked) return 1;
+  const Time missed = std::ranges::max(std::views::values(missed_since_));
+  const bool asked = asked_at_ && *asked_at_ >= missed;
+  if (!asked && asking_ == 0) {
+    const Time when = asked_at_ ? *asked_at_ + kAskLeasesEvery : now;
+    if (when > now) {
+      judge_at_ = when;
+    } else {
+      asking_ = ++last_id_;
+      asked_at_ = now;
+      well_.clear();
+      AskLeasesEffect ask{asking_, {}};
+      for (const auto& [id, machine] : registry.machines()) {
+        if (machine.is_present()) ask.machines.emplace(id, machine.lease);
+      }
+      effects_.emplace_back(std::move(ask));
+    }
+  }
+  if (!asked || asking_ != 0) return 1;
+  return static_cast<std::size_t>(std::ranges::count_if(well_, [&](const std::string& id) {
+    const Machine* machine = registry.machine(id);
+    return machine != nullptr && machine->is_present();
+  }));
+}
+
 void Engine::decide_dirty(const Registry& registry) {
+  if (!dirty_.empty() && in_flight_.size() < kMaxInFlight) ++counts_.rounds;
   while (!dirty_.empty() && in_flight_.size() < kMaxInFlight) {
     std::vector<std::vector<Decision>> groups;
     while (!dirty_.empty() && groups.size() < kUnitsPerRound) {
-      const std::string name = *dirty_.begin();
-      dirty_.erase(dirty_.begin());
-      // It is looked at again as soon as what was decided for it shows.
-      if (unsettled_.contains(name)) continue;
+      const std::string name = take_dirty();
+      // It is looked at again as soon as what was decided for it, or for what it follows, shows: a
+      // place beside what may not get there is none.
+      if (unsettled_.contains(name) || follows_unsettled(name)) continue;
       Verdict verdict = decide(registry, placement_, name, context_);
+      count(verdict.trouble);
+      if (verdict.trouble == Trouble::circle) {
+        circles_.insert(name);
+      } else {
+        circles_.erase(name);
+      }
       if (verdict.waiting.empty()) {
         waiting_.erase(name);
       } else if (std::string& said = waiting_[name]; said != verdict.waiting) {
@@ -332,44 +474,54 @@ void Engine::decide_dirty(const Registry& registry) {
         log(LogLevel::info, "waits: " + said, name);
       }
       if (verdict.decisions.empty()) continue;
+      std::vector<Expected> expected;
       for (const Decision& decision : verdict.decisions) {
-        apply_to_placement(registry, decision);
         if (decision.forget_target) continue;
+        expected.push_back({decision.machine, decision.record.state != UnitState::inactive});
+        hold_place(registry, name, expected.back());
         log(LogLevel::info,
             fmt::format("{}: {}", to_string(decision.record.state), decision.record.reason),
             decision.unit, decision.machine);
       }
-      if (const auto found = followers_.find(name); found != followers_.end()) {
-        dirty_.insert(found->second.begin(), found->second.end());
-      }
-      unsettled_[name] = {verdict.decisions, 0};
+      unsettled_[name] = {std::move(expected), unit_revision(registry, name), 0};
       groups.push_back(std::move(verdict.decisions));
     }
-    send(registry, groups);
+    send(registry, std::move(groups));
   }
 }
 
-void Engine::apply_to_placement(const Registry& registry, const Decision& decision) {
-  if (decision.forget_target) return;
-  placement_.put(decision.machine, decision.unit,
-                 occupant_now(registry.unit(decision.unit), decision.unit, decision.machine,
-                              decision.record.state != UnitState::inactive));
-  machines_of_[decision.unit].insert(decision.machine);
-  // Whose place it takes, those have to go.
-  const auto& there = placement_.on(decision.machine);
-  if (const auto& replaces = there.occupants().at(decision.unit).replaces; !replaces.empty()) {
-    for (auto& replaced : there.replaced_by(decision.unit, replaces)) {
-      dirty_.insert(std::move(replaced));
-    }
+void Engine::hold_place(const Registry& registry, const std::string& name,
+                        const Expected& expected) {
+  const MachineLoad& there = placement_.on(expected.machine);
+  Occupant occupant = occupant_now(registry.unit(name), there.occupant(name), expected.assigned);
+  dirty_replaced(expected.machine, name, occupant);
+  placement_.put(expected.machine, name, std::move(occupant));
+}
+
+void Engine::dirty_replaced(const std::string& machine, const std::string& name,
+                            const Occupant& occupant) {
+  if (!occupant.assigned) return;
+  for (auto& replaced : placement_.on(machine).replaced_by(name, occupant.replaces)) {
+    dirty_.insert(std::move(replaced));
   }
 }
 
-void Engine::send(const Registry& registry, const std::vector<std::vector<Decision>>& groups) {
-  for (PlannedTransaction& planned : plan_transactions(registry, context_.term, groups)) {
+void Engine::send(const Registry& registry, std::vector<std::vector<Decision>> groups) {
+  for (PlannedTransaction& planned :
+       plan_transactions(registry, context_.term, std::move(groups))) {
     const std::uint64_t id = ++last_id_;
+    const EngineCounts::Tasks tasks = tasks_of(registry, planned.decisions);
+    counts_.tried += tasks;
     effects_.emplace_back(CommitEffect{id, planned.transaction});
-    in_flight_[id] = {std::move(planned.transaction), std::move(planned.units), false, {}};
+    in_flight_[id] = {
+        std::move(planned.transaction), std::move(planned.units), /*barrier=*/false, tasks, {}};
   }
+}
+
+void Engine::count(Trouble trouble) {
+  if (trouble == Trouble::machine_away) ++counts_.machine_away;
+  if (trouble == Trouble::machine_refuses) ++counts_.machine_refuses;
+  if (trouble == Trouble::no_machine) ++counts_.no_machine;
 }
 
 void Engine::send_barrier(const Registry& registry, std::set<std::string> units) {
@@ -382,13 +534,14 @@ void Engine::send_barrier(const Registry& registry, std::set<std::string> units)
   barrier.operations.emplace_back(Put{keys.prefix() + "engine/barrier", "{\"v\":1}", 0});
   const std::uint64_t id = ++last_id_;
   effects_.emplace_back(CommitEffect{id, barrier});
-  in_flight_[id] = {std::move(barrier), std::move(units), true, {}};
+  in_flight_[id] = {std::move(barrier), std::move(units), /*barrier=*/true, {}, {}};
 }
 
 void Engine::resend_unknown(Time now) {
   for (auto& [id, sent] : in_flight_) {
     if (!sent.resend_at || *sent.resend_at > now) continue;
     sent.resend_at.reset();
+    counts_.tried += sent.tasks;
     effects_.emplace_back(CommitEffect{id, sent.transaction});
   }
 }

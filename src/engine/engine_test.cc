@@ -1,101 +1,9 @@
-#include "engine/engine.h"
-
-#include <deque>
-
-#include <gtest/gtest.h>
-
-#include "tests/support/registry_builder.h"
+#include "engine/engine_fixture.h"
 
 namespace fleet {
 namespace {
 
-using namespace std::chrono_literals;
-namespace event = engine_event;
-
 constexpr const char* kA = "a.service";
-
-// An engine over a registry. It leads from lead() on; what it wants committed waits in `sent_`
-// until the test commits, loses or refuses it.
-class EngineTest : public testing::Test {
- protected:
-  void lead() { send(event::LeadershipGained{builder_.lead("me")}); }
-
-  template <class Event>
-  void send(const Event& what) {
-    const Registry::Changes changes = builder_.take_changes();
-    for (EngineEffect& it : engine_.step(what, builder_.seen(), now_)) take(it);
-    if (changes.units.empty() && changes.machines.empty()) return;
-    for (EngineEffect& it : engine_.step(event::RegistryChanged{changes}, builder_.seen(), now_)) {
-      take(it);
-    }
-  }
-  void take(EngineEffect& it) {
-    if (auto* commit = std::get_if<CommitEffect>(&it)) {
-      ++commits_;
-      sent_.push_back(std::move(*commit));
-    } else if (const auto* wake = std::get_if<WakeEffect>(&it)) {
-      wake_ = wake->when;
-    } else {
-      log_.push_back(std::get<LogLine>(it).text);
-    }
-  }
-  // The registry has changed: tells the engine.
-  void news() {
-    const Registry::Changes changes = builder_.take_changes();
-    for (EngineEffect& it : engine_.step(event::RegistryChanged{changes}, builder_.seen(), now_)) {
-      take(it);
-    }
-  }
-
-  // Commits what is waiting, until nothing more comes.
-  void settle() {
-    for (int i = 0; !sent_.empty(); ++i) {
-      ASSERT_LT(i, 100) << "the engine never comes to rest";
-      const CommitEffect effect = std::move(sent_.front());
-      sent_.pop_front();
-      send(event::Committed{effect.id, builder_.commit(effect.transaction)});
-    }
-  }
-  void change() {
-    news();
-    settle();
-  }
-
-  void pass(Duration time) {
-    now_ += time;
-    send(event::TimePassed{});
-    settle();
-  }
-
-  std::string where(const std::string& name) {
-    const Unit* unit = builder_.registry().unit(name);
-    return unit == nullptr ? "" : builder_.registry().target_machine(*unit);
-  }
-  UnitState order(const std::string& id, const std::string& name) {
-    return builder_.registry().unit(name)->schedule.at(id)->state;
-  }
-  bool said(const std::string& part) const {
-    for (const auto& line : log_) {
-      if (line.find(part) != std::string::npos) return true;
-    }
-    return false;
-  }
-
-  // Three machines that lead() has been told of, and the grace of its beginning is over.
-  void begin(std::initializer_list<const char*> ids = {"m1", "m2", "m3"}) {
-    for (const char* id : ids) builder_.machine(id);
-    lead();
-    pass(30s);
-  }
-
-  RegistryBuilder builder_;
-  Engine engine_{EngineOptions{30s, 50}};
-  Time now_{};
-  std::deque<CommitEffect> sent_;
-  int commits_ = 0;
-  std::optional<Time> wake_;
-  std::vector<std::string> log_;
-};
 
 TEST_F(EngineTest, DoesNothingBeforeItLeads) {
   builder_.machine("m1");
@@ -104,6 +12,7 @@ TEST_F(EngineTest, DoesNothingBeforeItLeads) {
   EXPECT_EQ(commits_, 0);
 }
 
+// section 8, row 26.
 TEST_F(EngineTest, SpreadsUnitsOverTheMachinesInAFixedOrder) {
   for (const char* id : {"m3", "m1", "m2"}) builder_.machine(id);
   for (int i = 0; i < 6; ++i) builder_.unit("u" + std::to_string(i) + ".service");
@@ -112,6 +21,33 @@ TEST_F(EngineTest, SpreadsUnitsOverTheMachinesInAFixedOrder) {
   for (int i = 0; i < 6; ++i) {
     EXPECT_EQ(where("u" + std::to_string(i) + ".service"), "m" + std::to_string(i % 3 + 1));
   }
+}
+
+// What has not been copied into a registry yet is not missing from the cluster.
+TEST_F(EngineTest, DecidesNothingWhileTheRegistryIsBeingFilled) {
+  builder_.put(builder_.keys().incomplete(), "by fleetd registry move");
+  begin({"m1", "m2"});
+  builder_.unit(kA);
+  builder_.unit("b.service");
+  builder_.schedule("m3", "b.service");  // a machine that has not joined yet
+  change();
+  pass(1h);
+  EXPECT_EQ(commits_, 0);
+  EXPECT_TRUE(said("the registry is incomplete (by fleetd registry move)"));
+  EXPECT_EQ(why_waiting(builder_.registry(), kA, 50),
+            "the registry is incomplete (by fleetd registry move): nothing is decided until that "
+            "is done");
+
+  builder_.remove(builder_.keys().incomplete());
+  change();
+  EXPECT_EQ(where(kA), "m1");
+  EXPECT_EQ(where("b.service"), "m3") << "its machine has the whole grace to join";
+  pass(29s);
+  EXPECT_EQ(where("b.service"), "m3");
+  builder_.machine("m3");
+  change();
+  pass(1h);
+  EXPECT_EQ(where("b.service"), "m3");
 }
 
 TEST_F(EngineTest, IsAtRestOnceAllIsDecided) {
@@ -270,6 +206,13 @@ class LossTest : public EngineTest {
       change();  // one by one, as their leases run out
     }
   }
+  void answer_leases(std::map<std::string, Duration> remaining) {
+    ASSERT_FALSE(asked_.empty()) << "no leases were asked for";
+    const std::uint64_t id = asked_.front().id;
+    asked_.pop_front();
+    send(event::LeasesSeen{id, std::move(remaining)});
+    settle();
+  }
   std::string u(int i) { return where("u" + std::to_string(i) + ".service"); }
 };
 
@@ -282,6 +225,57 @@ TEST_F(LossTest, AMachineIsLostAThirdOfTheTtlAfterItWasMissed) {
   pass(1s);
   EXPECT_EQ(u(2), "m1");
   EXPECT_EQ(order("m2", "u2.service"), UnitState::inactive);
+}
+
+TEST_F(LossTest, AMachineIsLostAtOnceWhenTheOthersAreHeard) {
+  five();
+  lose({"m2"});
+  answer_leases({{"m1", 25s}, {"m3", 20s}, {"m4", 15s}, {"m5", 30s}});
+  EXPECT_EQ(u(2), "m1");
+  EXPECT_TRUE(asked_.empty());
+}
+
+TEST_F(LossTest, AMachineIsLostAtOnceWhenEnoughOfTheOthersAreHeard) {
+  five();
+  lose({"m2"});
+  answer_leases({{"m1", 25s}, {"m3", 20s}, {"m4", 25s}});  // m5 alone makes it no outage
+  EXPECT_EQ(u(2), "m1");
+}
+
+TEST_F(LossTest, WhileTooManyAreSilentTheThirdIsWaitedFor) {
+  five();
+  lose({"m2"});
+  answer_leases({{"m1", 25s}, {"m3", 9s}, {"m4", 5s}, {"m5", 0s}});
+  pass(9s);
+  EXPECT_EQ(u(2), "m2");
+  pass(1s);
+  EXPECT_EQ(u(2), "m1");
+}
+
+TEST_F(LossTest, LeasesThatTheStoreCannotTellOfCountAsSilent) {
+  five();
+  lose({"m2"});
+  answer_leases({{"m1", 25s}});
+  pass(9s);
+  EXPECT_EQ(u(2), "m2");
+  pass(1s);
+  EXPECT_EQ(u(2), "m1");
+}
+
+TEST_F(LossTest, AMachineThatIsMissedLaterIsAskedAboutAnew) {
+  five();
+  lose({"m2"});
+  ASSERT_EQ(asked_.size(), 1u);
+  now_ += 500ms;
+  lose({"m3"});
+  answer_leases({{"m1", 25s}, {"m4", 25s}, {"m5", 25s}});  // from before m3 was missed
+  EXPECT_EQ(u(2), "m2");
+  EXPECT_EQ(u(3), "m3");
+  EXPECT_TRUE(asked_.empty()) << "not more often than once in a second";
+  pass(500ms);
+  answer_leases({{"m1", 25s}, {"m4", 25s}, {"m5", 25s}});
+  EXPECT_NE(u(2), "m2");
+  EXPECT_NE(u(3), "m3");
 }
 
 TEST_F(LossTest, AMachineThatReturnsInTimeKeepsItsUnits) {

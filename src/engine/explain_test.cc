@@ -61,6 +61,18 @@ TEST_F(ExplainTest, GivesEachMachinesOwnReason) {
   EXPECT_EQ(each(), expected);
 }
 
+TEST_F(ExplainTest, GivesTheReasonsOfTheMachinesThatAGlobalUnitIsNotOn) {
+  builder_.machine("m1", {{"disk", "ssd"}});
+  builder_.machine("m2");
+  builder_.lead("m1");
+  builder_.unit(kA, "Global=true\nMachineMetadata=disk=ssd");
+  builder_.schedule("m1", kA);
+  EXPECT_EQ(why(), "");
+  const std::vector<std::pair<std::string, std::string>> expected{
+      {"m2", "has no metadata disk (wanted: disk=ssd)"}};
+  EXPECT_EQ(each(), expected);
+}
+
 TEST_F(ExplainTest, SaysThatThereIsNoMachineAtAll) {
   builder_.unit(kA);
   EXPECT_EQ(why(), "there is no machine to run it");

@@ -3,13 +3,16 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/name_map.h"
 #include "cluster/registry.h"
 
 namespace fleet {
@@ -32,6 +35,8 @@ class MachineLoad {
   void erase(const std::string& unit);
 
   bool has_assigned(const std::string& unit) const;
+  // Null if the unit is not there.
+  const Occupant* occupant(const std::string& unit) const;
   std::size_t assigned() const { return assigned_; }
   const std::map<std::string, Occupant>& occupants() const { return occupants_; }
 
@@ -49,6 +54,8 @@ class MachineLoad {
                                        const std::vector<std::string>& replaces) const;
 
  private:
+  // Takes an occupant out of what is counted of all.
+  void discount(const std::string& unit, const Occupant& occupant);
   bool counts(const std::string& other, const std::string& unit, bool only_assigned) const {
     return other != unit && (!only_assigned || occupants_.at(other).assigned);
   }
@@ -59,23 +66,62 @@ class MachineLoad {
   std::size_t assigned_ = 0;
 };
 
+// A machine that may be given units. The least loaded comes first, then the lowest ID.
+struct OpenMachine {
+  std::size_t load = 0;
+  const std::string* id = nullptr;  // never null; lives as long as the placement
+
+  bool operator<(const OpenMachine& other) const {
+    return load != other.load ? load < other.load : *id < *other.id;
+  }
+};
+
 class Placement {
  public:
-  // Machines that may be given units, the least loaded first, then by ID.
-  using ByLoad = std::set<std::pair<std::size_t, std::string>>;
+  using ByLoad = std::set<OpenMachine>;
 
-  // Opens or closes a machine for new units. What is on it stays known either way.
-  void set_open(const std::string& machine, bool open);
+  Placement() = default;
+  Placement(Placement&&) = default;
+  Placement& operator=(Placement&&) = default;
+
+  // Opens a machine with this metadata for new units, or closes it. What is on it stays known
+  // either way.
+  void open(const std::string& machine, const std::map<std::string, std::string>& metadata);
+  void close(const std::string& machine);
   void put(const std::string& machine, const std::string& unit, Occupant occupant);
   void erase(const std::string& machine, const std::string& unit);
 
   const ByLoad& open_machines() const { return open_; }
   // Never fails: a machine of which nothing is known is empty.
   const MachineLoad& on(const std::string& machine) const;
+  // The machines that have `unit`, assigned to them or still to leave.
+  const std::set<std::string>& machines_of(const std::string& unit) const;
+
+  // The first of the open machines, the least loaded first, that `accepts`; null if none does.
+  // Those that do not meet the MachineID, MachineOf or MachineMetadata of `requirements` may be
+  // left out without being asked about: finding one takes no longer in a large cluster.
+  const std::string* first_open(const Requirements& requirements,
+                                const std::function<bool(const std::string&)>& accepts) const;
 
  private:
-  std::map<std::string, MachineLoad> machines_;
+  struct Place {
+    MachineLoad load;
+    bool open = false;
+    std::map<std::string, std::string> metadata;  // while it is open
+  };
+  using Places = NameMap<Place>;
+
+  // Calls `each` with every set that an open machine is in.
+  template <class Each>
+  void for_each_order(const Place& place, Each each);
+  void change_load(Places::value_type& place, const std::function<void(MachineLoad&)>& change);
+  const ByLoad* with_metadata(const std::string& key, const std::string& value) const;
+  std::vector<const ByLoad*> narrowest(const Requirements& requirements) const;
+
+  Places machines_;
   ByLoad open_;
+  std::map<std::string, std::map<std::string, ByLoad>> by_metadata_;    // key, value
+  std::unordered_map<std::string, std::set<std::string>> machines_of_;  // by unit; never walked
 };
 
 // Whether a machine may be given units: it is there, its record can be read, and it is not leaving.
@@ -83,6 +129,9 @@ bool is_open(const Machine& machine);
 
 // An occupant with the patterns of the unit's file; without any if that is not known.
 Occupant make_occupant(const Unit* unit, bool assigned);
+
+// Whether a unit with this schedule record is assigned to the machine.
+bool is_assigned(const Entry<ScheduleRecord>& record);
 
 // The occupant that a schedule record makes of a unit.
 Occupant occupant_of(const Unit& unit, const Entry<ScheduleRecord>& record);

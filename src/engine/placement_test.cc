@@ -111,28 +111,105 @@ TEST_F(RefusalTest, RefusesOnMachinesThatLeaveOrCannotBeReadOrAreNotThere) {
   EXPECT_EQ(why(""), "is not there");
 }
 
+using Loads = std::vector<std::pair<std::string, std::size_t>>;
+
+Loads open_machines(const Placement& placement) {
+  Loads loads;
+  for (const OpenMachine& open : placement.open_machines()) loads.emplace_back(*open.id, open.load);
+  return loads;
+}
+
 TEST(Placement, OrdersOpenMachinesByLoadThenById) {
   Placement placement;
-  for (const char* id : {"m3", "m1", "m2"}) placement.set_open(id, true);
+  for (const char* id : {"m3", "m1", "m2"}) placement.open(id, {});
   placement.put("m1", "a", {});
   placement.put("m1", "b", {});
   placement.put("m2", "c", {});
   placement.put("m2", "d", {.assigned = false, .conflicts = {}});
-  const Placement::ByLoad expected{{0, "m3"}, {1, "m2"}, {2, "m1"}};
-  EXPECT_EQ(placement.open_machines(), expected);
+  EXPECT_EQ(open_machines(placement), (Loads{{"m3", 0}, {"m2", 1}, {"m1", 2}}));
   placement.erase("m1", "a");
   placement.erase("m1", "b");
-  placement.set_open("m3", false);
+  placement.close("m3");
   placement.put("m3", "e", {});
-  const Placement::ByLoad then{{0, "m1"}, {1, "m2"}};
-  EXPECT_EQ(placement.open_machines(), then);
-  placement.set_open("m3", true);
-  EXPECT_TRUE(placement.open_machines().contains({1, "m3"}));
+  EXPECT_EQ(open_machines(placement), (Loads{{"m1", 0}, {"m2", 1}}));
+  placement.open("m3", {});
+  EXPECT_EQ(open_machines(placement), (Loads{{"m1", 0}, {"m2", 1}, {"m3", 1}}));
+}
+
+TEST(Placement, KnowsWhereAUnitIs) {
+  Placement placement;
+  placement.put("m1", "a", {});
+  placement.put("m2", "a", {.assigned = false, .conflicts = {}});
+  EXPECT_EQ(placement.machines_of("a"), (std::set<std::string>{"m1", "m2"}));
+  placement.erase("m1", "a");
+  placement.erase("m1", "a");
+  EXPECT_EQ(placement.machines_of("a"), std::set<std::string>{"m2"});
+  placement.erase("m2", "a");
+  EXPECT_TRUE(placement.machines_of("a").empty());
+}
+
+// The machines that are asked about, in order, when none is accepted.
+std::vector<std::string> asked(const Placement& placement, const std::string& fleet) {
+  std::vector<std::string> asked;
+  const auto record = RegistryBuilder::record("x.service", fleet);
+  EXPECT_EQ(placement.first_open(record.requirements,
+                                 [&](const std::string& id) {
+                                   asked.push_back(id);
+                                   return false;
+                                 }),
+            nullptr);
+  return asked;
+}
+
+TEST(Placement, AsksOnlyMachinesThatComeIntoQuestion) {
+  const std::string one(32, '1');
+  Placement placement;
+  placement.open("m1", {{"disk", "ssd"}, {"zone", "a"}});
+  placement.open("m2", {{"disk", "ssd"}, {"zone", "b"}});
+  placement.open("m3", {{"disk", "hdd"}, {"zone", "b"}});
+  placement.open(one, {});
+  placement.put("m2", "leader.service", {});
+  placement.put("m1", "a", {});
+  placement.put("m1", "b", {});
+  placement.put("closed", "leader.service", {});
+  using Machines = std::vector<std::string>;
+  EXPECT_EQ(asked(placement, ""), (Machines{one, "m3", "m2", "m1"}));
+  EXPECT_EQ(asked(placement, "MachineID=11111111"), Machines{one});
+  EXPECT_EQ(asked(placement, "MachineID=" + one), Machines{one});
+  EXPECT_EQ(asked(placement, "MachineID=22222222"), Machines{});
+  EXPECT_EQ(asked(placement, "MachineID="), Machines{});
+  EXPECT_EQ(asked(placement, "MachineOf=leader.service"), Machines{"m2"});
+  EXPECT_EQ(asked(placement, "MachineOf=nowhere.service"), Machines{});
+  EXPECT_EQ(asked(placement, "MachineMetadata=disk=ssd"), (Machines{"m2", "m1"}));
+  EXPECT_EQ(asked(placement, "MachineMetadata=disk=ssd\nMachineMetadata=zone=a"), Machines{"m1"});
+  EXPECT_EQ(asked(placement, "MachineMetadata=disk=tape"), Machines{});
+  // Its metadata have changed.
+  placement.open("m3", {{"disk", "ssd"}});
+  EXPECT_EQ(asked(placement, "MachineMetadata=disk=hdd"), Machines{});
+  EXPECT_EQ(asked(placement, "MachineMetadata=disk=ssd"), (Machines{"m3", "m2", "m1"}));
+}
+
+TEST(Placement, FindsTheLeastLoadedAmongAllValuesOfAKey) {
+  Placement placement;
+  placement.open("m1", {{"zone", "a"}});
+  placement.open("m2", {{"zone", "b"}});
+  placement.open("m3", {{"zone", "b"}});
+  placement.put("m1", "u", {});
+  placement.put("m2", "v", {});
+  const auto record = RegistryBuilder::record(
+      "x.service", "MachineMetadata=zone=a\nMachineMetadata=zone=b\nMachineMetadata=zone=c");
+  const auto first = [&](const std::string& without) {
+    const std::string* found = placement.first_open(
+        record.requirements, [&](const std::string& id) { return id != without; });
+    return found == nullptr ? std::string() : *found;
+  };
+  EXPECT_EQ(first(""), "m3");
+  EXPECT_EQ(first("m3"), "m1");
 }
 
 TEST(Placement, CountsAUnitOnceHoweverOftenItIsPut) {
   Placement placement;
-  placement.set_open("m", true);
+  placement.open("m", {});
   placement.put("m", "a", {.assigned = true, .conflicts = {"x"}});
   placement.put("m", "a", {});
   EXPECT_EQ(placement.on("m").assigned(), 1u);

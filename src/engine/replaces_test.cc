@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/sha1.h"
 #include "engine/decide.h"
 #include "engine/engine.h"
 #include "tests/support/registry_builder.h"
@@ -55,6 +56,19 @@ TEST_F(ReplacesTest, TheOldUnitLeavesAndIsPlacedElsewhere) {
   EXPECT_TRUE(verdict("new.service").decisions.empty()) << "the new unit stays where it is";
 }
 
+TEST_F(ReplacesTest, ANewFileWaitsOnlyForWhatItReplacesItself) {
+  builder_.unit("new.service", "Replaces=old.service");
+  ScheduleRecord record;
+  record.state = UnitState::launched;
+  record.text = "[Unit]\nDescription=the file before\n";
+  record.hash = sha1_hex(record.text);
+  record.after = {"old.service", "older.service"};
+  builder_.put(builder_.keys().schedule("m2", "new.service"), encode(record));
+  const Verdict it = verdict("new.service");
+  ASSERT_EQ(it.decisions.size(), 1u);
+  EXPECT_EQ(it.decisions[0].record.after, std::vector<std::string>{"old.service"});
+}
+
 TEST_F(ReplacesTest, GoesOnStartingAfterTheOldUnitWhateverElseIsDecided) {
   builder_.unit("old.service");
   builder_.schedule("m2", "old.service");
@@ -97,6 +111,7 @@ TEST_F(ReplacesTest, GoesElsewhereIfItMayNotRunWhereTheOldUnitIs) {
   EXPECT_TRUE(verdict("old.service").decisions.empty()) << "they are not on one machine";
 }
 
+// section 8, row 22: the API takes them, as 1.0 did; that they do not flap is row 21.
 TEST_F(ReplacesTest, OfTwoThatReplaceEachOtherTheLaterStaysUnplaced) {
   builder_.unit("a.service", "Replaces=b.service");
   builder_.unit("b.service", "Replaces=a.service");
@@ -118,6 +133,35 @@ TEST_F(ReplacesTest, ALongerCircleIsSeenToo) {
   EXPECT_TRUE(verdict("c.service").decisions.empty());
   EXPECT_NE(verdict("c.service").waiting.find("circle"), std::string::npos);
   EXPECT_TRUE(verdict("a.service").decisions.empty());
+}
+
+// Each name is reached by one way first: that no unit on it has a place proves nothing.
+TEST_F(ReplacesTest, ACircleIsSeenBesideAnotherThatDoesNoHarm) {
+  builder_.unit("c.service", "Replaces=x.service");
+  builder_.unit("d.service", "Replaces=x.service");
+  builder_.unit("x.service", "Replaces=c.service\nReplaces=d.service");
+  for (const std::string placed : {"c.service", "d.service"}) {
+    builder_.schedule("m1", placed);
+    const Verdict it = verdict("x.service");
+    EXPECT_TRUE(it.decisions.empty());
+    EXPECT_EQ(it.waiting, "it replaces units that replace it in a circle (x.service replaces " +
+                              placed + " replaces x.service)");
+    builder_.remove(builder_.keys().schedule("m1", placed));
+  }
+  EXPECT_EQ(verdict("x.service").decisions.size(), 1u);
+}
+
+TEST_F(ReplacesTest, ACircleIsSeenThroughAnyOfItsWays) {
+  builder_.unit("a.service", "Replaces=b.service\nReplaces=c.service");
+  builder_.unit("b.service", "Replaces=d.service");
+  builder_.unit("c.service", "Replaces=d.service");
+  builder_.unit("d.service", "Replaces=a.service");
+  for (const std::string placed : {"b.service", "c.service", "d.service"}) {
+    builder_.schedule("m1", placed);
+    EXPECT_TRUE(verdict("a.service").decisions.empty()) << placed;
+    EXPECT_NE(verdict("a.service").waiting.find(placed), std::string::npos);
+    builder_.remove(builder_.keys().schedule("m1", placed));
+  }
 }
 
 TEST_F(ReplacesTest, AUnitThatReplacesItselfByItsPatternIsNoCircle) {

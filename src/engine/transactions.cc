@@ -1,6 +1,8 @@
 #include "engine/transactions.h"
 
-#include <map>
+#include <algorithm>
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include "base/limits.h"
@@ -12,42 +14,19 @@ namespace {
 using Field = Compare::Field;
 using Relation = Compare::Relation;
 
-// The comparisons of a transaction, each once.
-using Compares = std::map<std::pair<std::string, bool>, Compare>;
-
-void add_compare(Compares& compares, Compare compare) {
-  compares.emplace(std::pair{compare.range.key, compare.range.prefix}, std::move(compare));
+Compare unchanged(std::string key, Revision mod_revision) {
+  return {{std::move(key), false}, Field::mod_revision, Relation::equal, mod_revision};
 }
 
-void add_unchanged(Compares& compares, std::string key, Revision mod_revision) {
-  add_compare(compares,
-              {{std::move(key), false}, Field::mod_revision, Relation::equal, mod_revision});
+// Of the decision about a unit on a machine; 0: there is none.
+Revision record_revision(const Unit* unit, const std::string& machine) {
+  if (unit == nullptr) return 0;
+  const auto found = unit->schedule.find(machine);
+  return found == unit->schedule.end() ? 0 : found->second.mod_revision;
 }
 
-void add_compares(Compares& compares, const Registry& registry, const Decision& decision) {
-  const Keys& keys = registry.keys();
-  const Unit* unit = registry.unit(decision.unit);
-  add_unchanged(compares, keys.unit(decision.unit), unit ? unit->unit.mod_revision : 0);
-  add_unchanged(compares, keys.target(decision.unit), unit ? unit->target.mod_revision : 0);
-  if (decision.forget_target) return;
-
-  Revision record = 0;
-  if (unit != nullptr) {
-    if (const auto found = unit->schedule.find(decision.machine); found != unit->schedule.end()) {
-      record = found->second.mod_revision;
-    }
-  }
-  add_unchanged(compares, keys.schedule(decision.machine, decision.unit), record);
-
-  const Machine* machine = registry.machine(decision.machine);
-  add_unchanged(compares, keys.machine(decision.machine),
-                machine ? machine->presence.mod_revision : 0);
-  // No metadata of the machine newer than what was decided from. (A removal leaves a value behind,
-  // so that it shows here too.)
-  add_compare(compares, {{keys.metadata_of(decision.machine), true},
-                         Field::mod_revision,
-                         Relation::less,
-                         registry.revision() + 1});
+bool gives_place(const Decision& decision) {
+  return !decision.forget_target && decision.record.state != UnitState::inactive;
 }
 
 Operation operation_of(const Keys& keys, const Decision& decision) {
@@ -64,32 +43,20 @@ class Packer {
  public:
   Packer(const Registry& registry, Revision term) : registry_(registry), term_(term) { begin(); }
 
-  void add(const std::vector<Decision>& group) {
-    Compares compares = compares_;
+  void add(std::vector<Decision> group) {
     std::vector<Operation> operations;
     std::size_t bytes = 0;
     for (const Decision& decision : group) {
-      add_compares(compares, registry_, decision);
       operations.push_back(operation_of(registry_.keys(), decision));
       bytes += size_of(operations.back());
     }
-    const bool fits = compares.size() <= limits::kTransactionOperations &&
-                      current_.transaction.operations.size() + operations.size() <=
-                          limits::kTransactionOperations &&
-                      bytes_ + bytes <= limits::kTransactionBytes;
-    if (!fits && !current_.decisions.empty()) {
-      finish();
-      return add(group);
-    }
-    if (!fits && group.size() > 1) return add_one_by_one(group);
-    compares_ = std::move(compares);
+    if (!fits(group, bytes) && !current_.decisions.empty()) finish();
+    if (!fits(group, bytes) && group.size() > 1) return add_one_by_one(std::move(group));
     bytes_ += bytes;
-    for (auto& operation : operations) {
-      current_.transaction.operations.push_back(std::move(operation));
-    }
-    for (const Decision& decision : group) {
-      current_.decisions.push_back(decision);
-      current_.units.insert(decision.unit);
+    std::ranges::move(operations, std::back_inserter(current_.transaction.operations));
+    for (Decision& decision : group) {
+      add_compares(decision);
+      current_.decisions.push_back(std::move(decision));
     }
   }
 
@@ -99,23 +66,95 @@ class Packer {
   }
 
  private:
-  void add_one_by_one(const std::vector<Decision>& group) {
-    for (const Decision& decision : group) add({decision});
+  void add_one_by_one(std::vector<Decision> group) {
+    for (Decision& decision : group) {
+      std::vector<Decision> alone;
+      alone.push_back(std::move(decision));
+      add(std::move(alone));
+    }
+  }
+
+  bool fits(const std::vector<Decision>& group, std::size_t bytes) const {
+    std::size_t compares = current_.transaction.compares.size();
+    for (const Decision& decision : group) {
+      if (&decision == &group.front() && !current_.units.contains(decision.unit)) compares += 2;
+      if (!decision.forget_target) compares += machines_.contains(decision.machine) ? 1 : 3;
+      if (gives_place(decision)) {
+        const Unit& unit = *registry_.unit(decision.unit);
+        compares += 1 + unit.unit->requirements.machine_of.size();
+        if (!unit.unit->requirements.global) compares += unit.schedule.size();
+      }
+    }
+    return compares <= limits::kTransactionOperations &&
+           current_.transaction.operations.size() + group.size() <=
+               limits::kTransactionOperations &&
+           bytes_ + bytes <= limits::kTransactionBytes;
+  }
+
+  // Each key that the decision was made from, unless the transaction compares it already.
+  void add_compares(const Decision& decision) {
+    const Keys& keys = registry_.keys();
+    std::vector<Compare>& compares = current_.transaction.compares;
+    const Unit* unit = registry_.unit(decision.unit);
+    if (current_.units.insert(decision.unit).second) {
+      compares.push_back(unchanged(keys.unit(decision.unit), unit ? unit->unit.mod_revision : 0));
+      compares.push_back(
+          unchanged(keys.target(decision.unit), unit ? unit->target.mod_revision : 0));
+    }
+    if (decision.forget_target) return;
+    if (gives_place(decision)) add_what_it_rests_on(decision);
+    compares.push_back(unchanged(keys.schedule(decision.machine, decision.unit),
+                                 record_revision(unit, decision.machine)));
+
+    if (!machines_.insert(decision.machine).second) return;
+    const Machine* machine = registry_.machine(decision.machine);
+    compares.push_back(
+        unchanged(keys.machine(decision.machine), machine ? machine->presence.mod_revision : 0));
+    // No metadata of the machine newer than what was decided from. (A removal leaves a value
+    // behind, so that it shows here too.)
+    compares.push_back({{keys.metadata_of(decision.machine), true},
+                        Field::mod_revision,
+                        Relation::less,
+                        registry_.revision() + 1});
+  }
+
+  // What the other units ask for, the places of those that the unit follows, and that machines
+  // which are lost and were ordered to let go of it are still away: one that is back lets go first.
+  void add_what_it_rests_on(const Decision& decision) {
+    const Keys& keys = registry_.keys();
+    std::vector<Compare>& compares = current_.transaction.compares;
+    if (!std::exchange(compares_requirements_, true)) {
+      compares.push_back(unchanged(keys.requirements(), registry_.requirements_changed()));
+    }
+    const Unit& unit = *registry_.unit(decision.unit);
+    for (const auto& [other, record] : unit.schedule) {
+      const Machine* machine = registry_.machine(other);
+      const bool away = machine == nullptr || !machine->is_present();
+      if (unit.unit->requirements.global) break;
+      if (!away || other == decision.machine || !machines_.insert(other).second) continue;
+      compares.push_back(unchanged(keys.machine(other), 0));
+    }
+    for (const std::string& leader : unit.unit->requirements.machine_of) {
+      if (!followed_.emplace(decision.machine, leader).second) continue;
+      compares.push_back(unchanged(keys.schedule(decision.machine, leader),
+                                   record_revision(registry_.unit(leader), decision.machine)));
+    }
   }
 
   void begin() {
     current_ = {};
     bytes_ = 0;
-    compares_.clear();
+    machines_.clear();
+    followed_.clear();
+    compares_requirements_ = false;
+    current_.transaction.compares.reserve(limits::kTransactionOperations);
     // The fence: the leader key is still the one that this term began with.
-    add_compare(
-        compares_,
+    current_.transaction.compares.push_back(
         {{registry_.keys().leader(), false}, Field::create_revision, Relation::equal, term_});
   }
 
   void finish() {
     if (current_.decisions.empty()) return;
-    for (auto& [key, compare] : compares_) current_.transaction.compares.push_back(compare);
     done_.push_back(std::move(current_));
     begin();
   }
@@ -123,17 +162,19 @@ class Packer {
   const Registry& registry_;
   Revision term_;
   PlannedTransaction current_;
-  Compares compares_;
+  std::set<std::string> machines_;                          // that the current transaction compares
+  std::set<std::pair<std::string, std::string>> followed_;  // machine and unit, the same
+  bool compares_requirements_ = false;
   std::size_t bytes_ = 0;
   std::vector<PlannedTransaction> done_;
 };
 
 }  // namespace
 
-std::vector<PlannedTransaction> plan_transactions(
-    const Registry& registry, Revision term, const std::vector<std::vector<Decision>>& groups) {
+std::vector<PlannedTransaction> plan_transactions(const Registry& registry, Revision term,
+                                                  std::vector<std::vector<Decision>> groups) {
   Packer packer(registry, term);
-  for (const auto& group : groups) packer.add(group);
+  for (auto& group : groups) packer.add(std::move(group));
   return packer.take();
 }
 

@@ -1,6 +1,7 @@
 // Turns decisions into transactions that take effect only if nothing they were decided from has
-// changed: the leader is still the leader, and the unit, its target, its record and the machine are
-// what the registry showed. Pure.
+// changed: the leader is still the leader, the unit, its target, its record and the machine are
+// what the registry showed, what it
+// follows is where it was, and no unit asks for other neighbours. Pure.
 #pragma once
 
 #include <set>
@@ -24,6 +25,6 @@ struct PlannedTransaction {
 // together, unless it is a global unit's and larger than a transaction: then it is cut, which is
 // harmless because each machine's record stands alone.
 std::vector<PlannedTransaction> plan_transactions(const Registry& registry, Revision term,
-                                                  const std::vector<std::vector<Decision>>& groups);
+                                                  std::vector<std::vector<Decision>> groups);
 
 }  // namespace fleet

@@ -64,6 +64,7 @@ TEST_F(TransactionsTest, AreFencedByEveryKeyThatTheyWereDecidedFrom) {
       {"machine gone", [&](RegistryBuilder& it) { it.remove(keys.machine("m1")); }},
       {"metadata", [](RegistryBuilder& it) { it.metadata("m1", "a", "b"); }},
       {"metadata gone", [](RegistryBuilder& it) { it.metadata("m1", "a", ""); }},
+      {"requirements", [&](RegistryBuilder& it) { it.put(keys.requirements(), R"({"v":1})"); }},
   };
   for (const auto& [what, change] : changes) {
     held_ = std::make_unique<RegistryBuilder>();
@@ -94,6 +95,18 @@ TEST_F(TransactionsTest, MoveALostMachinesUnitInOnePieceAndOnlyIfItIsStillAway) 
   const auto planned = plan({"a.service"});
   ASSERT_EQ(planned.size(), 1u);
   EXPECT_EQ(planned[0].transaction.operations.size(), 2u);
+  builder_.get().machine("m1");
+  EXPECT_FALSE(builder_.get().commit(planned[0].transaction)->committed);
+}
+
+// A lost machine that was ordered to let go of the unit holds up nothing; one that is back does.
+TEST_F(TransactionsTest, PlaceAUnitOnlyWhileWhoWasToLetGoOfItIsStillAway) {
+  begin();
+  builder_.get().schedule("m1", "a.service", UnitState::inactive);
+  builder_.get().lose("m1");
+  context_.dead = {"m1"};
+  const auto planned = plan({"a.service"});
+  ASSERT_EQ(planned.size(), 1u);
   builder_.get().machine("m1");
   EXPECT_FALSE(builder_.get().commit(planned[0].transaction)->committed);
 }

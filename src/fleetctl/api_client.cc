@@ -2,15 +2,23 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "base/limits.h"
+#include "fleetctl/version.h"
 
 namespace fleet::ctl {
 namespace {
 
 using std::chrono::milliseconds;
 
+// The options of the units in one request, so that its body and what becomes of it in the registry
+// stay well below their limits.
+constexpr std::size_t kListBytes = limits::kTransactionBytes / 4;
 // Longer queries are not asked: all units are, and the answer is sifted here.
 constexpr std::size_t kQueryBytes = 8 * 1024;
 // The API answers a long poll after 30 s at the latest.
@@ -67,8 +75,12 @@ Error error_of(const HttpResponse& response) {
 
 class HttpApiClient final : public ApiClient {
  public:
-  HttpApiClient(std::unique_ptr<HttpClient> http, Endpoint endpoint, ApiClientOptions options)
-      : http_(std::move(http)), endpoint_(std::move(endpoint)), options_(std::move(options)) {}
+  HttpApiClient(std::unique_ptr<HttpClient> http, Endpoint endpoint, const Clock& clock,
+                ApiClientOptions options)
+      : http_(std::move(http)),
+        endpoint_(std::move(endpoint)),
+        clock_(clock),
+        options_(std::move(options)) {}
 
   Result<std::vector<MachineEntity>> machines() override {
     return list<MachineEntity>("machines", machine_page_from_json, &MachinePage::machines);
@@ -78,6 +90,15 @@ class HttpApiClient final : public ApiClient {
   }
   Result<std::vector<UnitStateEntity>> states() override {
     return list<UnitStateEntity>("state", unit_state_page_from_json, &UnitStatePage::states);
+  }
+
+  Result<InfoEntity> info() override {
+    const auto response = send("GET", "/fleet/v1/info", {});
+    if (!response) return std::unexpected(response.error());
+    if (response->status != 200) return std::unexpected(error_of(*response));
+    auto info = info_from_json(response->body);
+    if (!info) return std::unexpected(unreadable(info.error()));
+    return info;
   }
 
   Result<std::optional<UnitEntity>> unit(const std::string& name) override {
@@ -99,12 +120,43 @@ class HttpApiClient final : public ApiClient {
     return std::unexpected(error_of(*response));
   }
 
+  Status put_units(const std::vector<UnitEntity>& units,
+                   const std::function<void(std::size_t)>& done) override {
+    for (std::size_t begin = 0; begin < units.size();) {
+      const std::size_t end = end_of_request(units, begin);
+      if (end - begin > 1 && takes_lists_) {
+        const auto taken = put_at_once({units.begin() + static_cast<std::ptrdiff_t>(begin),
+                                        units.begin() + static_cast<std::ptrdiff_t>(end)});
+        if (!taken) return std::unexpected(taken.error());
+        if (*taken) {
+          for (; begin < end; ++begin) done(begin);
+          continue;
+        }
+      }
+      for (; begin < end; ++begin) {
+        if (Status put = put_unit(units[begin]); !put) return put;
+        done(begin);
+      }
+    }
+    return {};
+  }
+
   Result<bool> destroy_unit(const std::string& name) override {
     const auto response = send("DELETE", unit_path(name), {});
     if (!response) return std::unexpected(response.error());
     if (response->status == 404) return false;
     if (response->status != 204) return std::unexpected(error_of(*response));
     return true;
+  }
+
+  Result<std::optional<std::int64_t>> restart_unit(const std::string& name) override {
+    const auto response = send("POST", unit_path(name) + "/restart", {});
+    if (!response) return std::unexpected(response.error());
+    if (response->status == 404) return std::nullopt;
+    if (response->status != 200) return std::unexpected(error_of(*response));
+    const auto restarts = restarts_from_json(response->body);
+    if (!restarts) return std::unexpected(unreadable(restarts.error()));
+    return std::optional(*restarts);
   }
 
   Result<StatusEntity> status(const std::vector<std::string>& names) override {
@@ -115,17 +167,45 @@ class HttpApiClient final : public ApiClient {
                                                       std::int64_t after,
                                                       milliseconds timeout) override {
     const milliseconds longest = kLongPoll + options_.request_timeout;
-    const auto end = std::chrono::steady_clock::now() + timeout;
+    const auto end = clock_.now() + timeout;
     auto status =
         read_status(send("GET", status_path(names, after), {}, std::min(timeout, longest)), names);
     if (status) return std::optional(std::move(*status));
-    if (status.error().code == ErrorCode::unavailable && std::chrono::steady_clock::now() >= end) {
+    if (status.error().code == ErrorCode::unavailable && clock_.now() >= end) {
       return std::nullopt;
     }
     return std::unexpected(status.error());
   }
 
  private:
+  // Of the units from `begin` on those up to the returned index go into one request: none twice,
+  // and no more than fleetd takes.
+  static std::size_t end_of_request(const std::vector<UnitEntity>& units, std::size_t begin) {
+    std::set<std::string_view> names;
+    std::size_t bytes = 0;
+    std::size_t end = begin;
+    for (; end < units.size() && end - begin < limits::kPutUnits; ++end) {
+      for (const UnitOption& option : units[end].options) {
+        bytes += option.section.size() + option.name.size() + option.value.size();
+      }
+      if (end > begin && bytes > kListBytes) break;
+      if (!names.insert(units[end].name).second) break;
+    }
+    return end;
+  }
+
+  // False if fleetd did not take them, and has changed nothing. Put one by one, each gets the
+  // answer that is its own.
+  Result<bool> put_at_once(std::vector<UnitEntity> units) {
+    const auto response = send("PUT", "/fleet/v1/units", to_json(UnitPage{std::move(units), {}}));
+    if (!response) return std::unexpected(response.error());
+    if (response->status == 200) return true;
+    if (response->status >= 500) return std::unexpected(error_of(*response));
+    // An older fleetd, or fleet 1.0, knows no lists.
+    if (response->status == 404 || response->status == 405) takes_lists_ = false;
+    return false;
+  }
+
   static std::string unit_path(const std::string& name) {
     return "/fleet/v1/units/" + percent_encode(name);
   }
@@ -196,37 +276,55 @@ class HttpApiClient final : public ApiClient {
     HttpRequest request;
     request.method = method;
     request.target = target;
-    request.headers.push_back({"User-Agent", options_.user_agent});
+    request.headers.push_back({"User-Agent", "fleetctl/" + options_.version});
     if (!body.empty()) request.headers.push_back({"Content-Type", "application/json"});
     request.body = std::move(body);
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = clock_.now();
     auto response = http_->send(request, timeout.value_or(options_.request_timeout));
-    if (options_.debug) debug(request, response, std::chrono::steady_clock::now() - start);
-    if (!response && response.error().code == ErrorCode::unavailable) {
+    if (options_.debug) debug(request, response, clock_.now() - start);
+    if (response) look_at_server(*response);
+    if (!response && response.error().code == ErrorCode::unavailable && !options_.tunnelled) {
       response.error().message += hint_for(endpoint_);
     }
     return response;
   }
 
+  // fleetd names its version in each answer (behaviour document 5.1).
+  void look_at_server(const HttpResponse& response) {
+    constexpr std::string_view kPrefix = "fleetd/";
+    const std::string server = response.header("Server").value_or("");
+    if (std::exchange(knows_server_, true) || !server.starts_with(kPrefix)) return;
+    const std::string version = server.substr(kPrefix.size());
+    if (options_.newer_server && is_newer(version, options_.version)) {
+      options_.newer_server(version);
+    }
+  }
+
   void debug(const HttpRequest& request, const Result<HttpResponse>& response,
-             std::chrono::steady_clock::duration took) const {
-    options_.debug(fmt::format("{} {}{} {}-> {} in {} ms", request.method, endpoint_.url(),
-                               request.target, request.body.empty() ? "" : request.body + " ",
-                               response ? fmt::format("{} {}", response->status, response->body)
-                                        : response.error().message,
-                               std::chrono::duration_cast<milliseconds>(took).count()));
+             Duration took) const {
+    const auto after_blank = [](const std::string& body) { return body.empty() ? "" : " " + body; };
+    options_.debug(
+        fmt::format("{} {}{}{} -> {} in {} ms", request.method, endpoint_.url(), request.target,
+                    after_blank(request.body),
+                    response ? fmt::format("{}{}", response->status, after_blank(response->body))
+                             : response.error().message,
+                    std::chrono::duration_cast<milliseconds>(took).count()));
   }
 
   std::unique_ptr<HttpClient> http_;
   Endpoint endpoint_;
+  const Clock& clock_;
   ApiClientOptions options_;
+  bool knows_server_ = false;
+  bool takes_lists_ = true;  // of units to put
 };
 
 }  // namespace
 
 std::unique_ptr<ApiClient> make_api_client(std::unique_ptr<HttpClient> http, Endpoint endpoint,
-                                           ApiClientOptions options) {
-  return std::make_unique<HttpApiClient>(std::move(http), std::move(endpoint), std::move(options));
+                                           const Clock& clock, ApiClientOptions options) {
+  return std::make_unique<HttpApiClient>(std::move(http), std::move(endpoint), clock,
+                                         std::move(options));
 }
 
 }  // namespace fleet::ctl

@@ -15,8 +15,6 @@ int wait_until_there(Context& context, const Verb& verb, const std::vector<std::
   context.err << "Error waiting for units: " << why << "\n";
   if (why.starts_with("timed out")) {
     context.err << "Error waiting for unit states, exit status: " << why << "\n";
-  } else {
-    context.err << "\"fleetctl status UNIT\" shows more\n";
   }
   return 1;
 }

@@ -28,7 +28,7 @@ int cmd_destroy(Context& context) {
     return exit_code;
   }
   // It is decided, and nobody needs to wait for that; who asks to wait, does.
-  if (context.flags.integer("block-attempts") <= 0 || context.flags.flag("no-block")) {
+  if (context.flags.integer("block-attempts") == 0 || context.flags.flag("no-block")) {
     return exit_code;
   }
   const Status gone = wait_for(context, destroyed, Goal::gone);

@@ -1,4 +1,5 @@
 #include "fleetctl/fields.h"
+#include "fleetctl/json.h"
 
 namespace fleet::ctl {
 
@@ -9,11 +10,10 @@ int cmd_list_machines(Context& context) {
       {"ip", [](const auto& m) { return or_dash(m.primary_ip); }},
       {"metadata", [](const auto& m) { return or_dash(metadata_text(m.metadata)); }},
   };
+  const auto json = wants_json(context.flags);
+  if (!json) return refused(context, json.error());
   const auto fields = chosen_fields(context.flags, known);
-  if (!fields) {
-    context.err << fields.error().message << "\n";
-    return 1;
-  }
+  if (!fields) return refused(context, fields.error());
   const auto machines = context.api.machines();
   if (!machines) {
     context.err << "Error retrieving list of active machines from fleet API ("
@@ -23,7 +23,7 @@ int cmd_list_machines(Context& context) {
                 << "  connection cannot be established to any etcd servers\n";
     return 1;
   }
-  context.out << list_text(context.flags, known, *fields, *machines);
+  context.out << (*json ? machines_json(*machines) : list_text(context, known, *fields, *machines));
   return 0;
 }
 

@@ -1,4 +1,5 @@
 #include "fleetctl/fields.h"
+#include "fleetctl/json.h"
 
 namespace fleet::ctl {
 
@@ -10,15 +11,17 @@ int cmd_list_units(Context& context) {
       {"unit", [](const State& s) { return or_dash(s.name); }},
       {"machine", [&](const State& s) { return or_dash(names.text(s.machine_id, full)); }},
       {"load", [](const State& s) { return or_dash(s.systemd_load_state); }},
-      {"active", [](const State& s) { return or_dash(s.systemd_active_state); }},
+      {"active",
+       [](const State& s) {
+         return Cell(or_dash(s.systemd_active_state), colour_of(s.systemd_active_state));
+       }},
       {"sub", [](const State& s) { return or_dash(s.systemd_sub_state); }},
       {"hash", [full](const State& s) { return or_dash(hash_text(s.hash, full)); }},
   };
+  const auto json = wants_json(context.flags);
+  if (!json) return refused(context, json.error());
   const auto fields = chosen_fields(context.flags, known);
-  if (!fields) {
-    context.err << fields.error().message << "\n";
-    return 1;
-  }
+  if (!fields) return refused(context, fields.error());
   const auto states = context.api.states();
   if (!states) {
     context.err << "Error retrieving list of units from repository: " << states.error().message
@@ -27,7 +30,8 @@ int cmd_list_units(Context& context) {
   }
   // An ID alone is better than no list.
   if (const auto machines = context.api.machines()) names = MachineNames(*machines);
-  context.out << list_text(context.flags, known, *fields, *states);
+  context.out << (*json ? states_json(*states, names)
+                        : list_text(context, known, *fields, *states));
   return 0;
 }
 

@@ -99,4 +99,19 @@ const Command* find_command(std::string_view name) {
   return found == all.end() ? nullptr : &*found;
 }
 
+const FlagSpec* find_flag(std::span<const FlagSpec> flags, std::string_view name) {
+  const auto found = std::ranges::find_if(flags, [&](const FlagSpec& flag) {
+    return flag.name == name || (name.size() == 1 && flag.shorthand == name.front());
+  });
+  return found == flags.end() ? nullptr : &*found;
+}
+
+const FlagSpec* find_any_flag(std::string_view name) {
+  if (const FlagSpec* flag = find_flag(global_flags(), name)) return flag;
+  for (const Command& command : commands()) {
+    if (const FlagSpec* flag = find_flag(command.flags, name)) return flag;
+  }
+  return nullptr;
+}
+
 }  // namespace fleet::ctl

@@ -10,22 +10,6 @@
 namespace fleet::ctl {
 namespace {
 
-const FlagSpec* find_flag(std::span<const FlagSpec> flags, std::string_view name) {
-  const auto found = std::ranges::find_if(flags, [&](const FlagSpec& flag) {
-    return flag.name == name || (name.size() == 1 && flag.shorthand == name.front());
-  });
-  return found == flags.end() ? nullptr : &*found;
-}
-
-// A flag of any command: where the command is not known yet, it tells whether a value follows.
-const FlagSpec* find_any_flag(std::string_view name) {
-  if (const FlagSpec* flag = find_flag(global_flags(), name)) return flag;
-  for (const Command& command : commands()) {
-    if (const FlagSpec* flag = find_flag(command.flags, name)) return flag;
-  }
-  return nullptr;
-}
-
 // The index of the command's name among `args`, args.size() if there is none.
 std::size_t find_command_word(const std::vector<std::string>& args) {
   for (std::size_t i = 0; i < args.size(); ++i) {
@@ -37,24 +21,6 @@ std::size_t find_command_word(const std::vector<std::string>& args) {
     if (flag != nullptr && flag->type != FlagType::boolean) ++i;
   }
   return args.size();
-}
-
-std::unexpected<Error> unknown_command(const std::string& word,
-                                       const std::vector<std::string_view>& similar) {
-  const std::string reason = fmt::format("unknown command \"{}\" for \"fleetctl\"", word);
-  std::string text = "Error: " + reason + "\n";
-  if (!similar.empty()) {
-    text += "\nDid you mean this?\n";
-    for (const std::string_view name : similar) text += fmt::format("\t{}\n", name);
-    text += "\n";
-  }
-  text += "Run 'fleetctl --help' for usage.\n";
-  return fail(ErrorCode::invalid, text + "cannot execute cmdFleet: " + reason + "\n");
-}
-
-std::unexpected<Error> bad_flag(const std::string& reason) {
-  return fail(ErrorCode::invalid,
-              fmt::format("Error: {0}\n\ncannot execute cmdFleet: {0}\n", reason));
 }
 
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -70,26 +36,60 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+// A slip of the fingers. In a short word any letter would be one.
+bool is_alike(std::string_view typed, std::string_view meant) {
+  return typed.size() > 2 && distance(typed, meant) <= 2;
+}
+
+std::string did_you_mean(const std::vector<std::string>& words) {
+  if (words.empty()) return "";
+  return fmt::format("\nDid you mean this?\n\t{}\n\n", fmt::join(words, "\n\t"));
+}
+
+std::unexpected<Error> unknown_command(const std::string& word,
+                                       const std::vector<std::string>& similar) {
+  const std::string reason = fmt::format("unknown command \"{}\" for \"fleetctl\"", word);
+  std::string text = "Error: " + reason + "\n" + did_you_mean(similar);
+  text += "Run 'fleetctl --help' for usage.\n";
+  return fail(ErrorCode::invalid, text + "cannot execute cmdFleet: " + reason + "\n");
+}
+
+// `hint` is a paragraph of its own, or nothing.
+std::unexpected<Error> bad_flag(const std::string& reason, const std::string& hint = "") {
+  return fail(ErrorCode::invalid, fmt::format("Error: {0}\n{1}cannot execute cmdFleet: {0}\n",
+                                              reason, hint.empty() ? "\n" : hint));
+}
+
 // An exact name, or the beginning of exactly one.
 Result<const Command*> resolve_command(const std::string& word) {
   if (const Command* command = find_command(word)) return command;
   std::vector<const Command*> begins;
-  std::vector<std::string_view> similar;
+  std::vector<std::string> similar;
   for (const Command& command : commands()) {
     if (command.name.starts_with(word)) begins.push_back(&command);
-    const bool alike = word.size() > 2 && distance(command.name, word) <= 2;
-    if (command.name.starts_with(word) || alike) {
-      similar.push_back(command.name);
+    if (command.name.starts_with(word) || is_alike(word, command.name)) {
+      similar.emplace_back(command.name);
     }
   }
   if (begins.size() == 1) return begins.front();
   return unknown_command(word, similar);
 }
 
-// 1.0's words for what CLI11 leaves over.
-std::string unknown_flag(const std::string& arg) {
-  if (arg.starts_with("--")) return "unknown flag: " + arg.substr(0, arg.find('='));
-  return fmt::format("unknown shorthand flag: '{}' in {}", arg.substr(1, 1), arg);
+// 1.0's words for what CLI11 leaves over, and what may have been meant.
+std::unexpected<Error> unknown_flag(const std::string& arg, const Command* command) {
+  if (!arg.starts_with("--")) {
+    return bad_flag(fmt::format("unknown shorthand flag: '{}' in {}", arg.substr(1, 1), arg));
+  }
+  const std::string flag = arg.substr(0, arg.find('='));
+  std::vector<std::string> similar;
+  const auto look = [&](std::span<const FlagSpec> flags) {
+    for (const FlagSpec& known : flags) {
+      if (is_alike(flag.substr(2), known.name)) similar.push_back(fmt::format("--{}", known.name));
+    }
+  };
+  if (command != nullptr) look(command->flags);
+  look(global_flags());
+  return bad_flag("unknown flag: " + flag, did_you_mean(similar));
 }
 
 class FlagParser {
@@ -121,7 +121,9 @@ class FlagParser {
       }
       return bad_flag(text);
     }
-    if (app_.remaining_size() > 0) return bad_flag(unknown_flag(app_.remaining().front()));
+    if (app_.remaining_size() > 0) {
+      return unknown_flag(app_.remaining().front(), line_.command);
+    }
     for (const auto& [flag, option] : options_) {
       if (option->count() == 0) continue;
       if (Status set = line_.flags.set(*flag, option->results().back()); !set) {
@@ -134,10 +136,9 @@ class FlagParser {
 
  private:
   void add(const FlagSpec& flag) {
-    std::string names;
+    std::string names = fmt::format("--{}", flag.name);
     // 1.0 knows --l only, its documentation -l.
-    if (flag.shorthand != 0) names = fmt::format("-{0},--{0},", flag.shorthand);
-    names += fmt::format("--{}", flag.name);
+    if (flag.shorthand != 0) names += fmt::format(",-{0},--{0}", flag.shorthand);
     CLI::Option* option =
         flag.type == FlagType::boolean ? app_.add_flag(names) : app_.add_option(names);
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);

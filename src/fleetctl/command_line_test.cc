@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "fleetctl/units.h"
+#include "fleetctl/version.h"
 
 namespace fleet::ctl {
 namespace {
@@ -83,6 +84,17 @@ TEST(CommandLine, ValuesInAllForms) {
       2);
 }
 
+TEST(CommandLine, ShortFlagsTakeTheirValuesInAllForms) {
+  for (const Args& args : {Args{"list-units", "-o", "json"}, Args{"list-units", "-ojson"},
+                           Args{"-o", "json", "list-units"}, Args{"list-units", "--o=json"},
+                           Args{"list-units", "-lo", "json"}, Args{"list-units", "--o", "json"}}) {
+    const auto line = parse(args);
+    ASSERT_TRUE(line) << line.error().message;
+    EXPECT_EQ(line->flags.text("output"), "json") << ::testing::PrintToString(args);
+    EXPECT_TRUE(line->args.empty());
+  }
+}
+
 TEST(CommandLine, DefaultsAndEmptyValues) {
   const auto line = parse({"list-units"});
   EXPECT_EQ(line->flags.text("endpoint"), "unix:///var/run/fleet.sock");
@@ -103,6 +115,9 @@ TEST(CommandLine, ABooleanTakesNoSeparateValue) {
 TEST(CommandLine, BadFlagsAreNamedIn1_0sWords) {
   EXPECT_EQ(parse({"list-units", "--bogus=1"}).error().message,
             "Error: unknown flag: --bogus\n\ncannot execute cmdFleet: unknown flag: --bogus\n");
+  EXPECT_EQ(parse({"start", "--noblock", "x"}).error().message,
+            "Error: unknown flag: --noblock\n\nDid you mean this?\n\t--no-block\n\n"
+            "cannot execute cmdFleet: unknown flag: --noblock\n");
   EXPECT_EQ(command_of({"list-units", "-x"}), "Error: unknown shorthand flag: 'x' in -x");
   EXPECT_EQ(command_of({"cat", "--replace", "x"}), "Error: unknown flag: --replace");
   EXPECT_EQ(command_of({"list-units", "--fields"}), "Error: flag needs an argument: --fields");
@@ -125,6 +140,19 @@ TEST(CommandLine, TheEnvironmentComesAfterTheCommandLine) {
   EXPECT_FALSE(given->flags.flag("debug"));
 }
 
+TEST(Version, NewerByNumbers) {
+  EXPECT_TRUE(is_newer("2.0.1", "2.0.0"));
+  EXPECT_TRUE(is_newer("2.10.0", "2.9.9"));
+  EXPECT_TRUE(is_newer("v3.0.0", "2.0.0"));
+  EXPECT_TRUE(is_newer("2.0.1-rc1", "2.0.0+git"));
+  EXPECT_FALSE(is_newer("2.0.0", "2.0.0"));
+  EXPECT_FALSE(is_newer("v1.0.0", "2.0.0"));
+  EXPECT_FALSE(is_newer("", "2.0.0"));
+  EXPECT_FALSE(is_newer("latest", "2.0.0"));
+  EXPECT_FALSE(is_newer("2..1", "2.0.0"));
+}
+
+// Section 8, row 20: every type is taken for what it is.
 TEST(UnitArgument, NamesAndPaths) {
   EXPECT_EQ(unit_argument("hello"), (UnitArgument{"hello.service", "hello.service"}));
   EXPECT_EQ(unit_argument("dir/x@1"), (UnitArgument{"dir/x@1.service", "x@1.service"}));

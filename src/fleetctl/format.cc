@@ -15,38 +15,51 @@ std::size_t length_of(std::string_view text) {
       text, [](char c) { return (static_cast<unsigned char>(c) >> 6) != 2; }));
 }
 
-std::string printable_cell(std::string text) {
-  std::ranges::replace_if(
-      text, [](unsigned char c) { return c < ' ' || c == 127; }, ' ');
-  return text;
-}
-
 std::string line(std::string_view label, std::string_view value) {
   return fmt::format("{:>10} {}\n", label, value);
 }
 
 }  // namespace
 
-std::string table(const std::vector<Row>& rows) {
+Colour colour_of(std::string_view active_state) {
+  if (active_state == "active") return Colour::green;
+  if (active_state == "failed") return Colour::red;
+  return active_state.empty() || active_state == "inactive" ? Colour::none : Colour::yellow;
+}
+
+std::string painted(std::string text, Colour colour, bool coloured) {
+  // ECMA-48, "select graphic rendition".
+  static constexpr std::string_view kCodes[] = {"", "\x1b[32m", "\x1b[33m", "\x1b[31m"};
+  if (!coloured || colour == Colour::none || text.empty()) return text;
+  return fmt::format("{}{}\x1b[0m", kCodes[static_cast<std::size_t>(colour)], text);
+}
+
+std::string table(const std::vector<Row>& rows, bool coloured) {
   std::vector<std::size_t> widths;
   std::vector<Row> cells = rows;
   for (Row& row : cells) {
     for (std::size_t i = 0; i < row.size(); ++i) {
-      row[i] = printable_cell(std::move(row[i]));
+      row[i].text = on_one_line(std::move(row[i].text));
       if (i + 1 == row.size()) continue;
       if (widths.size() <= i) widths.resize(i + 1);
-      widths[i] = std::max(widths[i], (length_of(row[i]) + 1 + kTab - 1) / kTab * kTab);
+      widths[i] = std::max(widths[i], (length_of(row[i].text) + 1 + kTab - 1) / kTab * kTab);
     }
   }
   std::string text;
   for (const Row& row : cells) {
     for (std::size_t i = 0; i < row.size(); ++i) {
-      text += row[i];
+      text += painted(row[i].text, row[i].colour, coloured);
       if (i + 1 == row.size()) continue;
-      text.append((widths[i] - length_of(row[i]) + kTab - 1) / kTab, '\t');
+      text.append((widths[i] - length_of(row[i].text) + kTab - 1) / kTab, '\t');
     }
     text += '\n';
   }
+  return text;
+}
+
+std::string on_one_line(std::string text) {
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return c < ' ' || c == 127; }, ' ');
   return text;
 }
 
@@ -76,12 +89,14 @@ MachineNames::MachineNames(const std::vector<MachineEntity>& machines) {
 }
 
 std::string MachineNames::text(const std::string& id, bool full) const {
-  std::string name = machine_id_text(id, full);
+  const std::string name = machine_id_text(id, full);
+  const std::string ip = address(id);
+  return name.empty() || ip.empty() ? name : name + "/" + ip;
+}
+
+std::string MachineNames::address(const std::string& id) const {
   const auto found = addresses_.find(id);
-  if (!name.empty() && found != addresses_.end() && !found->second.empty()) {
-    name += "/" + found->second;
-  }
-  return name;
+  return found == addresses_.end() ? std::string() : found->second;
 }
 
 std::string global_spread(const UnitStatusEntity& unit) {
@@ -106,10 +121,10 @@ std::string systemd_text(const UnitOnMachineEntity& machine) {
 }
 
 std::string status_text(const UnitStatusEntity& unit, const std::string& description,
-                        const MachineNames& machines) {
+                        const MachineNames& machines, bool coloured) {
   std::string text = unit.name;
   if (!description.empty()) text += " - " + description;
-  text = printable_cell(text) + "\n";
+  text = on_one_line(text) + "\n";
   text += line("Hash:", or_dash(hash_text(unit.hash, true)));
   text += line("Desired:", or_dash(unit.desired_state));
   text += line("Current:", or_dash(unit.current_state));
@@ -119,17 +134,19 @@ std::string status_text(const UnitStatusEntity& unit, const std::string& descrip
     text += line("Where:", or_dash(machines.text(unit.machine_id, false)));
   }
   for (const UnitOnMachineEntity& one : unit.machines) {
-    const std::string systemd = systemd_text(one);
-    text += line("systemd:", fmt::format("{} on {}", systemd.empty() ? "nothing yet" : systemd,
-                                         machines.text(one.machine_id, false)));
+    std::string systemd = systemd_text(one);
+    if (systemd.empty()) systemd = "nothing yet";
+    systemd = painted(std::move(systemd), colour_of(one.systemd_active_state), coloured);
+    text +=
+        line("systemd:", fmt::format("{} on {}", systemd, machines.text(one.machine_id, false)));
     // What is being taken away from a machine would else look like a second copy.
     if (one.state == "inactive") text += line("", "to be removed there");
-    if (!one.problem.empty()) text += line("Problem:", printable_cell(one.problem));
+    if (!one.problem.empty()) text += line("Problem:", on_one_line(one.problem));
   }
-  if (!unit.reason.empty()) text += line("Why:", printable_cell(unit.reason));
+  if (!unit.reason.empty()) text += line("Why:", on_one_line(unit.reason));
   for (const RefusalEntity& refusal : unit.unplaceable) {
     text += line("", fmt::format("{}: {}", machines.text(refusal.machine_id, false),
-                                 printable_cell(refusal.reason)));
+                                 on_one_line(refusal.reason)));
   }
   return text;
 }

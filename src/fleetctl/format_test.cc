@@ -1,6 +1,12 @@
 #include "fleetctl/format.h"
 
+#include <fstream>
+#include <iterator>
+#include <regex>
+
 #include <gtest/gtest.h>
+
+#include "fleetctl/json.h"
 
 namespace fleet::ctl {
 namespace {
@@ -69,6 +75,22 @@ TEST(GlobalSpread, CountsWhatRunsOfWhatShould) {
   EXPECT_EQ(global_spread(unit), "2 of 4");
   unit.machines = {on("loaded", "loaded", "inactive")};
   EXPECT_EQ(global_spread(unit), "0 of 1");
+}
+
+TEST(Json, EveryMemberIsDocumented) {
+  std::ifstream in(FLEET_SOURCE_DIR "/docs/fleetctl-json.md");
+  const std::string document(std::istreambuf_iterator<char>(in), {});
+  UnitStatusEntity unit;
+  unit.machines.emplace_back();
+  unit.unplaceable.emplace_back();
+  const std::string json = machines_json({{}}) + states_json({{}}, {}) + units_json({unit}, {}, {});
+  const std::regex member("\"([A-Za-z]+)\":");
+  int members = 0;
+  for (std::sregex_iterator it(json.begin(), json.end(), member), end; it != end; ++it) {
+    EXPECT_NE(document.find("`" + (*it)[1].str() + "`"), std::string::npos) << (*it)[1];
+    ++members;
+  }
+  EXPECT_EQ(members, 35);
 }
 
 }  // namespace

@@ -3,22 +3,34 @@
 //
 //   # a comment
 //   $ fleetctl ARGUMENTS        a call; blanks separate arguments, there is no quoting
+//   terminal                    the next call's stdout and stderr are one
+//   env NAME=VALUE              in the environment of the next call
+//   machine ID                  the machine that fleetctl runs on
 //   file NAME                   a file in the directory that fleetctl is called in ...
 //   |LINE                       ... and its lines
 //   > METHOD TARGET [BODY]      a request that fleetctl must send
 //   < STATUS [BODY]             the answer to it
+//   < NAME: VALUE               with this header ...
 //   < +MS STATUS [BODY]         the same, when so many milliseconds have passed
+//   ! COMMAND LINE              a program that fleetctl must run, with its arguments
+//   ? CODE [no login]           how it ends; the same, when it is ssh and did not log in;
+//   ? missing                   there is no such program;
+//   ? stream [CODE]             it leads to the fake fleetd; the same, when it ends at once
 //   out|LINE                    what it must print on stdout
 //   err|LINE                    and on stderr
+//   < never                     or none at all
 //   = EXIT-CODE                 ends the call
 //
-// @SOCKET@ stands for the path of the fake's socket. With FLEET_UPDATE_GOLDEN=1 in the environment
-// the out, err and = lines are written anew instead of compared.
+// @SOCKET@ stands for the path of the fake's socket, @HOME@ for the home directory, @SSH@ for ssh
+// with the options that it has without further flags, \e for the
+// escape character, \r for a carriage return. With FLEET_UPDATE_GOLDEN=1 in the environment the
+// out, err and = lines are written anew instead of compared.
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <sstream>
 #include <thread>
@@ -26,6 +38,7 @@
 
 #include <gtest/gtest.h>
 
+#include "fleetctl/fake_host.h"
 #include "fleetctl/run.h"
 #include "net/asio_loop.h"
 #include "net/http_server.h"
@@ -41,17 +54,30 @@ struct Exchange {
   std::string request;  // METHOD TARGET [BODY]
   std::chrono::milliseconds after{};
   int status = 0;
+  std::vector<HttpHeader> headers;
   std::string body;
 };
 
+constexpr int kNever = -1;
+
 struct Call {
   std::vector<std::string> args;
+  std::map<std::string, std::string> environment;
+  bool terminal = false;
+  std::string machine;
+  std::vector<FakeHost::Expected> programs;
   std::vector<Exchange> exchanges;
   std::vector<std::string> input;  // its lines up to the first of its output
   std::string out;
   std::string err;
   int exit_code = 0;
 };
+
+constexpr const char* kSsh =
+    "ssh -F none -l core -p 22 -o PreferredAuthentications=publickey -o ConnectTimeout=10 -o "
+    "ServerAliveInterval=15 -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=ask -o "
+    "'UserKnownHostsFile=\"@HOME@/.fleetctl/known_hosts\"' -o PermitLocalCommand=yes -o "
+    "'LocalCommand=kill -USR1 $FLEETCTL_PID'";
 
 // Time passes only in the fake fleetd.
 class FakeClock final : public Clock {
@@ -69,13 +95,17 @@ class FakeFleetd {
  public:
   FakeFleetd(const std::string& path, FakeClock& clock) : clock_(clock) {
     TestSocket listener = TestSocket::listen_unix(path);
-    server_ = *HttpServer::create(
-        loop_, listener.release(),
-        [this](HttpRequest request, HttpServer::Reply reply) { reply(answer(request)); });
+    server_ = *HttpServer::create(loop_, listener.release(),
+                                  [this](HttpRequest request, HttpServer::Reply reply) {
+                                    if (auto response = answer(request))
+                                      return reply(std::move(*response));
+                                    unanswered_.push_back(std::move(reply));
+                                  });
     thread_ = std::thread([this] { loop_.run(); });
   }
   ~FakeFleetd() {
     loop_.post([this] {
+      unanswered_.clear();
       server_.reset();
       loop_.stop();
     });
@@ -100,7 +130,8 @@ class FakeFleetd {
   }
 
  private:
-  HttpResponse answer(const HttpRequest& request) {
+  // Nothing: it is not to be answered.
+  std::optional<HttpResponse> answer(const HttpRequest& request) {
     const std::lock_guard lock(mutex_);
     std::string text = request.method + " " + request.target;
     if (!request.body.empty()) text += " " + request.body;
@@ -111,9 +142,16 @@ class FakeFleetd {
       return response;
     }
     clock_.sleep(expected_[next_].after);
+    if (expected_[next_].status == kNever) {
+      ++next_;
+      return std::nullopt;
+    }
     response.status = expected_[next_].status;
     response.body = expected_[next_].body;
-    if (!response.body.empty()) response.headers = {{"Content-Type", "application/json"}};
+    response.headers = expected_[next_].headers;
+    if (!response.body.empty()) {
+      response.headers.push_back({"Content-Type", "application/json"});
+    }
     ++next_;
     return response;
   }
@@ -121,6 +159,7 @@ class FakeFleetd {
   FakeClock& clock_;
   AsioLoop loop_;
   std::unique_ptr<HttpServer> server_;
+  std::vector<HttpServer::Reply> unanswered_;
   std::thread thread_;
   std::mutex mutex_;
   std::vector<Exchange> expected_;
@@ -157,11 +196,27 @@ class Golden : public ::testing::TestWithParam<std::filesystem::path> {
       call.args = words_of(rest);
       ASSERT_EQ(call.args.front(), "fleetctl") << line;
       call.args.erase(call.args.begin());
+      for (std::string& arg : call.args) replace_all(arg, "@SOCKET@", socket_);
     } else if (line.starts_with("> ")) {
-      call.exchanges.push_back({rest, {}, 0, ""});
+      call.exchanges.push_back({rest, {}, 0, {}, ""});
     } else if (line.starts_with("< ")) {
       ASSERT_FALSE(call.exchanges.empty()) << line;
       answer(call.exchanges.back(), rest);
+    } else if (line == "terminal") {
+      call.terminal = true;
+    } else if (line.starts_with("machine ")) {
+      call.machine = line.substr(8);
+    } else if (line.starts_with("! ")) {
+      call.programs.push_back({rest});
+      replace_all(call.programs.back().line, "@SSH@", kSsh);
+      replace_all(call.programs.back().line, "@HOME@", home_);
+    } else if (line.starts_with("? ")) {
+      ASSERT_FALSE(call.programs.empty()) << line;
+      program_end(call.programs.back(), rest);
+    } else if (line.starts_with("env ")) {
+      const std::size_t equals = line.find('=');
+      ASSERT_NE(equals, std::string::npos) << line;
+      call.environment[line.substr(4, equals - 4)] = line.substr(equals + 1);
     } else if (line.starts_with("file ")) {
       const std::filesystem::path name = line.substr(5);
       if (name.has_parent_path()) std::filesystem::create_directories(name.parent_path());
@@ -178,7 +233,25 @@ class Golden : public ::testing::TestWithParam<std::filesystem::path> {
     if (!line.starts_with("out|") && !line.starts_with("err|")) call.input.push_back(line);
   }
 
+  void program_end(FakeHost::Expected& program, const std::string& text) const {
+    program.missing = text == "missing";
+    if (text == "stream") program.stream = socket_;
+    program.end.logged_in = !text.ends_with(" no login");
+    const std::size_t digit = text.find_first_of("0123456789");
+    if (digit != std::string::npos) program.end.exit_code = std::stoi(text.substr(digit));
+  }
+
   static void answer(Exchange& exchange, std::string text) {
+    if (text == "never") {
+      exchange.status = kNever;
+      return;
+    }
+    if (std::isalpha(static_cast<unsigned char>(text.front())) != 0) {
+      const std::size_t colon = text.find(": ");
+      ASSERT_NE(colon, std::string::npos) << text;
+      exchange.headers.push_back({text.substr(0, colon), text.substr(colon + 2)});
+      return;
+    }
     if (text.starts_with('+')) {
       exchange.after = std::chrono::milliseconds(std::stoi(text));
       text.erase(0, text.find(' ') + 1);
@@ -193,15 +266,30 @@ class Golden : public ::testing::TestWithParam<std::filesystem::path> {
     std::ostringstream err;
 
     const Environment environment = [&](const std::string& name) -> std::optional<std::string> {
+      const auto found = call.environment.find(name);
+      if (found != call.environment.end()) return found->second;
       if (name == "FLEETCTL_ENDPOINT") return "unix://" + socket_;
+      if (name == "TERM") return "xterm";
       return std::nullopt;
     };
-    const int exit_code = run_fleetctl(call.args, environment, clock_, out, err);
+    FakeHost host;
+    host.own_home = home_;
+    host.terminal = call.terminal;
+    if (!call.machine.empty()) host.id = call.machine;
+    host.expected.assign(call.programs.begin(), call.programs.end());
+    const int exit_code = run_fleetctl(
+        call.args, {environment, clock_, host, out, err, call.terminal, call.terminal});
+    std::string output = out.str();
+    replace_all(output, "\x1b", "\\e");
     std::string errors = err.str();
     replace_all(errors, socket_, "@SOCKET@");
+    replace_all(errors, home_, "@HOME@");
+    replace_all(errors, "\x1b", "\\e");
+    replace_all(errors, "\r", "\\r");
     EXPECT_EQ(fleetd_.complaints(), "") << call.input.front();
+    EXPECT_EQ(host.complaints(), "") << call.input.front();
     if (std::getenv("FLEET_UPDATE_GOLDEN") == nullptr) {
-      EXPECT_EQ(out.str(), call.out) << ::testing::PrintToString(call.args);
+      EXPECT_EQ(output, call.out) << ::testing::PrintToString(call.args);
       EXPECT_EQ(errors, call.err) << ::testing::PrintToString(call.args);
       EXPECT_EQ(exit_code, call.exit_code) << ::testing::PrintToString(call.args);
     }
@@ -211,13 +299,14 @@ class Golden : public ::testing::TestWithParam<std::filesystem::path> {
       std::istringstream in(lines);
       for (std::string line; std::getline(in, line);) text += prefix + line + "\n";
     };
-    prefixed("out|", out.str());
+    prefixed("out|", output);
     prefixed("err|", errors);
     return text + "= " + std::to_string(exit_code) + "\n";
   }
 
   TempDir dir_;
   std::string socket_ = dir_.file("fleet.sock");
+  std::string home_ = dir_.file("home");
   FakeClock clock_;
   FakeFleetd fleetd_{socket_, clock_};
   std::filesystem::path before_;

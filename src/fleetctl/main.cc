@@ -2,6 +2,9 @@
 #include <iostream>
 #include <thread>
 
+#include <unistd.h>
+
+#include "fleetctl/local_host.h"
 #include "fleetctl/run.h"
 
 namespace {
@@ -24,6 +27,8 @@ std::optional<std::string> environment(const std::string& name) {
 
 int main(int argc, char** argv) {
   SystemClock clock;
+  fleet::ctl::LocalHost host;
   const std::vector<std::string> args(argv + (argc > 0 ? 1 : 0), argv + argc);
-  return fleet::ctl::run_fleetctl(args, environment, clock, std::cout, std::cerr);
+  return fleet::ctl::run_fleetctl(args, {environment, clock, host, std::cout, std::cerr,
+                                         isatty(STDOUT_FILENO) == 1, isatty(STDERR_FILENO) == 1});
 }

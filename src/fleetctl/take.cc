@@ -51,18 +51,24 @@ class Taker {
         return 1;
       }
     }
+    std::vector<const UnitStatusEntity*> taken;
+    std::vector<UnitEntity> changes;
     for (const UnitStatusEntity& unit : units) {
       const bool wanted = unit.desired_state == verb_.state;
       // By what is wanted, not by what is: a unit that waits for a machine can be taken back too.
       if (wanted && judge(&unit, goal_).kind == Judgement::Kind::reached) continue;
-      if (!wanted) {
-        UnitEntity entity;
-        entity.name = unit.name;
-        entity.desired_state = verb_.state;
-        const Status put = context_.api.put_unit(entity);
-        if (!put) return failed(unit.name, put.error());
-      }
-      announce(unit);
+      taken.push_back(&unit);
+      if (wanted) continue;
+      UnitEntity& change = changes.emplace_back();
+      change.name = unit.name;
+      change.desired_state = verb_.state;
+    }
+    std::size_t put = 0;
+    const Status changed =
+        context_.api.put_units(changes, [&put](std::size_t index) { put = index + 1; });
+    for (const UnitStatusEntity* unit : taken) {
+      if (!changed && unit->name == changes[put].name) return failed(unit->name, changed.error());
+      announce(*unit);
     }
     context_.out.flush();
     if (context_.flags.flag("no-block")) return 0;

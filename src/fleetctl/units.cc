@@ -7,10 +7,12 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "fleetctl/wait.h"
 #include "unit/requirements.h"
 #include "unit/unit_name.h"
 
@@ -63,7 +65,7 @@ class Planner {
                                 "{} with the new content",
                                 unit.name, argument.path));
       }
-    } else if (hash_of(**local) == unit.hash) {
+    } else if (hash_of((*local)->file) == unit.hash) {
       if (wants_replace) {
         context_.out << "Found same Unit(" << unit.name << ") in Registry, nothing to do\n";
       }
@@ -74,15 +76,33 @@ class Planner {
     } else if (may_replace(unit.desired_state)) {
       if (Status checked = check(unit.name, **local); !checked) return checked;
       planned.replace = true;
-      planned.file = std::move(**local);
+      planned.file = (*local)->file;
       planned.global = requirements_of(planned.file, split_unit_name(unit.name)).global;
     } else {
       context_.err << fmt::format(
           "Warning: can not replace Unit({}) in state '{}', use the appropriate command\n",
           unit.name, unit.desired_state);
     }
+    if (unit.desired_state == state_ && !planned.replace) tell_of_trouble(unit);
     plan_.push_back(std::move(planned));
     return {};
+  }
+
+  // As in 1.0 nothing is done about a unit that has the state already; but if it is not well there,
+  // the user should not take silence for success.
+  void tell_of_trouble(const UnitStatusEntity& unit) {
+    if (state_ == "inactive") return;
+    const Judgement now = judge(&unit, state_ == "launched" ? Goal::launched : Goal::loaded);
+    if (now.kind == Judgement::Kind::reached || now.text.empty()) return;
+    std::string text = fmt::format("Unit {} is to be {} already", unit.name, state_);
+    if (now.kind == Judgement::Kind::failed) {
+      text +=
+          fmt::format(" and is left as it is: {} on {}; \"fleetctl restart {}\" starts it again",
+                      now.text, context_.machine(now.machine), unit.name);
+    } else {
+      text += fmt::format(" and waits: {}; \"fleetctl status {}\" shows more", now.text, unit.name);
+    }
+    context_.err << text << "\n";
   }
 
   // Replacing content stops what runs, so the command must be one that leaves the unit no lower.
@@ -103,7 +123,7 @@ class Planner {
           fmt::format("unable to find Unit({}) in Registry or on filesystem", argument.name));
     }
     if (Status checked = check(argument.name, **file); !checked) return checked;
-    PlannedUnit planned{argument.name, false, true, false, std::move(**file), "inactive"};
+    PlannedUnit planned{argument.name, false, true, false, std::move((*file)->file), "inactive"};
     planned.global = requirements_of(planned.file, split_unit_name(planned.name)).global;
     plan_.push_back(std::move(planned));
     return {};
@@ -111,7 +131,7 @@ class Planner {
 
   // The content of an instance that has no file of its own. Many instances of one template are
   // the rule, so that it is looked for once.
-  Result<std::optional<UnitFile>> template_of(const UnitArgument& argument) {
+  Result<std::optional<UnitSource>> template_of(const UnitArgument& argument) {
     const UnitName name = split_unit_name(argument.name);
     if (!name.is_instance()) return std::nullopt;
     const std::string path = directory_of(argument.path) + name.template_name();
@@ -121,14 +141,15 @@ class Planner {
     return found;
   }
 
-  Result<std::optional<UnitFile>> find_template(const std::string& name, const std::string& path) {
+  Result<std::optional<UnitSource>> find_template(const std::string& name,
+                                                  const std::string& path) {
     const auto found = context_.api.unit(name);
     if (!found) return std::unexpected(found.error());
     auto local = read_unit_file(path);
     if (!local) return failed_reading(name, local.error());
     if (!*found) return local;
-    UnitFile stored{(*found)->options};
-    if (*local && hash_of(**local) != hash_of(stored)) {
+    UnitSource stored{{(*found)->options}};
+    if (*local && hash_of((*local)->file) != hash_of(stored.file)) {
       context_.err << fmt::format(
           "WARNING: Unit {} in registry differs from local template unit file {}. It is the one in "
           "the registry that is used.\n",
@@ -138,7 +159,7 @@ class Planner {
   }
 
   // What the user has on disk for a unit that the registry has too.
-  Result<std::optional<UnitFile>> local_file(const UnitArgument& argument) {
+  Result<std::optional<UnitSource>> local_file(const UnitArgument& argument) {
     from_template_ = false;
     auto file = read_unit_file(argument.path);
     if (!file) return failed_reading(argument.name, file.error());
@@ -156,29 +177,61 @@ class Planner {
                 fmt::format("failed getting Unit({}) from file: {}", name, error.message));
   }
 
-  Status check(const std::string& name, const UnitFile& file) {
+  Status check(const std::string& name, const UnitSource& source) {
     Status status = check_unit_name(name);
-    if (status) status = check_unit_file(file);
-    if (status && file.options.empty()) {
+    if (status) status = check_unit_file(source.file);
+    if (status && source.file.options.empty()) {
       status = fail(ErrorCode::invalid, "its file has no options in it");
     }
     if (!status) {
       return std::unexpected(
           with_context(std::move(status.error()), "failed creating unit " + name));
     }
-    for (const std::string& warning : option_warnings(file)) {
-      context_.err << "WARNING: Unit " << name << ": " << warning << "\n";
-    }
+    // Of the instances of one template the first one says it for all.
+    if (warned_.insert(hash_of(source.file)).second) warn(name, source);
     return {};
+  }
+
+  void warn(const std::string& name, const UnitSource& source) {
+    for (const OptionWarning& warning : option_warnings(source.file)) {
+      const std::string where =
+          source.path.empty()
+              ? ""
+              : fmt::format("{}:{}: ", source.path, line_of_option(source.text, warning.option));
+      context_.err << fmt::format("WARNING: {}Unit {}: {}\n", where, name, warning.text);
+    }
   }
 
   Context& context_;
   const std::string state_;
   Known known_;
   std::vector<PlannedUnit> plan_;
-  std::map<std::string, std::optional<UnitFile>> templates_;  // by path
+  std::map<std::string, std::optional<UnitSource>> templates_;  // by path
+  std::set<std::string> warned_;                                // of contents, by their hash
   bool from_template_ = false;  // the last local_file() was a template
 };
+
+// What is to be put for a unit of a plan.
+std::vector<UnitEntity> requests_for(const PlannedUnit& unit, const std::string& state) {
+  std::vector<UnitEntity> requests;
+  UnitEntity entity;
+  entity.name = unit.name;
+  if (unit.create || unit.replace) {
+    entity.options = unit.file.options;
+    // A template cannot have another state; asking for it is left to the request that follows, so
+    // that the API's own words tell why.
+    const bool at_once = state != "inactive" && !split_unit_name(unit.name).is_template();
+    if (at_once || unit.replace) entity.desired_state = at_once ? state : "inactive";
+    requests.push_back(entity);
+    if (at_once) return requests;
+    entity.options.clear();
+  }
+  // submit leaves a unit that is there as it is.
+  if (state == "inactive" || (unit.desired == state && !unit.replace)) return requests;
+  entity.desired_state = state;
+  requests.push_back(std::move(entity));
+  return requests;
+}
 
 }  // namespace
 
@@ -200,7 +253,7 @@ std::vector<std::string> unit_names(const std::vector<std::string>& arguments) {
   return names;
 }
 
-Result<std::optional<UnitFile>> read_unit_file(const std::string& path) {
+Result<std::optional<UnitSource>> read_unit_file(const std::string& path) {
   std::error_code error;
   const auto type = std::filesystem::status(path, error).type();
   if (type == std::filesystem::file_type::not_found) return std::nullopt;
@@ -217,7 +270,7 @@ Result<std::optional<UnitFile>> read_unit_file(const std::string& path) {
   if (in.bad()) return fail(ErrorCode::failed, path + ": cannot be read");
   auto file = parse_unit_file(text);
   if (!file) return std::unexpected(with_context(std::move(file.error()), path));
-  return std::optional(std::move(*file));
+  return UnitSource{std::move(*file), path, std::move(text)};
 }
 
 Result<std::vector<PlannedUnit>> plan_units(Context& context, const std::string& state) {
@@ -226,40 +279,30 @@ Result<std::vector<PlannedUnit>> plan_units(Context& context, const std::string&
 
 std::expected<std::vector<PlannedUnit>, ApplyFailure> apply_plan(
     Context& context, const std::vector<PlannedUnit>& plan, const std::string& state) {
-  std::vector<PlannedUnit> changed;
+  // Each entity is for the unit of the same index; a template may have two.
+  std::vector<UnitEntity> entities;
+  std::vector<const PlannedUnit*> units;
   for (const PlannedUnit& unit : plan) {
-    UnitEntity entity;
-    entity.name = unit.name;
-    if (unit.create || unit.replace) {
-      entity.options = unit.file.options;
-      // A template cannot have another state; asking for it is left to the request that follows,
-      // so that the API's own words tell why.
-      const bool at_once = state != "inactive" && !split_unit_name(unit.name).is_template();
-      if (at_once || unit.replace) entity.desired_state = at_once ? state : "inactive";
-      if (Status put = context.api.put_unit(entity); !put) {
-        return std::unexpected(
-            ApplyFailure{with_context(put.error(), "failed creating unit " + unit.name)});
-      }
-      if (unit.create) {
-        context.out << "Unit " << unit.name << " " << (unit.global ? "" : "inactive") << "\n";
-        context.out.flush();
-      }
-      if (at_once) {
-        changed.push_back(unit);
-        continue;
-      }
-      entity.options.clear();
-    } else if (state == "inactive") {
-      continue;  // submit leaves a unit that is there as it is
+    for (UnitEntity& entity : requests_for(unit, state)) {
+      entities.push_back(std::move(entity));
+      units.push_back(&unit);
     }
-    if (state == "inactive" || (unit.desired == state && !unit.replace)) continue;
-    entity.desired_state = state;
-    if (Status put = context.api.put_unit(entity); !put) {
-      return std::unexpected(ApplyFailure{put.error(), true});
-    }
-    changed.push_back(unit);
   }
-  return changed;
+  std::vector<PlannedUnit> changed;
+  std::size_t put = 0;
+  const Status done = context.api.put_units(entities, [&](std::size_t index) {
+    put = index + 1;
+    const PlannedUnit& unit = *units[index];
+    if (unit.create && !entities[index].options.empty()) {
+      context.out << "Unit " << unit.name << " " << (unit.global ? "" : "inactive") << "\n";
+      context.out.flush();
+    }
+    if (state != "inactive" && entities[index].desired_state == state) changed.push_back(unit);
+  });
+  if (done) return changed;
+  if (entities[put].options.empty()) return std::unexpected(ApplyFailure{done.error(), true});
+  return std::unexpected(
+      ApplyFailure{with_context(done.error(), "failed creating unit " + entities[put].name)});
 }
 
 }  // namespace fleet::ctl

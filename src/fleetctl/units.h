@@ -21,9 +21,16 @@ struct UnitArgument {
 UnitArgument unit_argument(const std::string& argument);
 std::vector<std::string> unit_names(const std::vector<std::string>& arguments);
 
+// The content of a unit, and where it comes from.
+struct UnitSource {
+  UnitFile file;
+  std::string path = {};  // empty: the registry
+  std::string text = {};  // of the file at `path`
+};
+
 // Reads and parses a unit file; nothing if there is no file of that name.
 // Fails: invalid, too_large, denied.
-Result<std::optional<UnitFile>> read_unit_file(const std::string& path);
+Result<std::optional<UnitSource>> read_unit_file(const std::string& path);
 
 // A unit that a command is to bring to `state` (inactive for submit).
 struct PlannedUnit {

@@ -30,6 +30,8 @@ constexpr milliseconds kSettle{2'000};
 constexpr std::size_t kManyUnits = 8;
 constexpr std::size_t kFewUnits = 3;
 constexpr milliseconds kTellPause{5'000};
+// Of a progress line: it is written over, which works only where it has not been wrapped.
+constexpr std::size_t kColumns = 79;
 
 using Kind = Judgement::Kind;
 
@@ -42,20 +44,24 @@ std::string systemd_words(const UnitOnMachineEntity& machine) {
   return text.empty() ? "systemd has said nothing yet" : "systemd says " + text;
 }
 
-// What systemd will not start however long one waits; the machine goes on trying.
+// What systemd will not start however long one waits; the machine goes on trying. A unit that is
+// not found is none: systemd may have looked just before its file was put there, and only a start
+// makes it look again.
 bool has_failed_to_start(const UnitOnMachineEntity& machine) {
   if (machine.problem.empty()) return false;
   return machine.systemd_active_state == "failed" || machine.problem.starts_with("start failed") ||
-         is_one_of(machine.systemd_load_state, {"bad-setting", "error", "not-found", "masked"});
+         is_one_of(machine.systemd_load_state, {"bad-setting", "error", "masked"});
 }
 
-// One machine that is to have launched a unit.
-Judgement judge_launched_on(const UnitStatusEntity& unit, const UnitOnMachineEntity& machine) {
+// One machine that is to have launched a unit, and to have carried out so many restarts of it.
+Judgement judge_launched_on(const UnitStatusEntity& unit, const UnitOnMachineEntity& machine,
+                            std::int64_t restarts) {
   Judgement result;
   result.machine = machine.machine_id;
   result.state = "launched";
   const bool same = machine.hash.empty() || unit.hash.empty() || machine.hash == unit.hash;
-  if (machine.state == "launched" && machine.current_state == "launched" && same) {
+  const bool restarted = machine.restarts >= restarts;
+  if (machine.state == "launched" && machine.current_state == "launched" && same && restarted) {
     result.in_state = true;
     const std::string& active = machine.systemd_active_state;
     if (is_one_of(active, {"active", "reloading", "refreshing", "inactive"})) {
@@ -77,6 +83,7 @@ Judgement judge_launched_on(const UnitStatusEntity& unit, const UnitOnMachineEnt
     return result;
   }
   result.text = machine.problem.empty() ? systemd_words(machine) : machine.problem;
+  if (!restarted) result.text = "it has yet to be restarted; " + result.text;
   return result;
 }
 
@@ -91,10 +98,10 @@ Judgement waiting_for_place(const UnitStatusEntity& unit) {
   return result;
 }
 
-Judgement judge_launched(const UnitStatusEntity& unit) {
+Judgement judge_launched(const UnitStatusEntity& unit, std::int64_t restarts) {
   const UnitOnMachineEntity* machine = find_machine(unit, unit.machine_id);
   if (unit.machine_id.empty() || machine == nullptr) return waiting_for_place(unit);
-  Judgement result = judge_launched_on(unit, *machine);
+  Judgement result = judge_launched_on(unit, *machine, restarts);
   if (result.kind == Kind::waiting && !unit.reason.empty()) result.text = unit.reason;
   return result;
 }
@@ -144,7 +151,7 @@ Judgement judge_stopped(const UnitStatusEntity& unit) {
   return placed && !unit.global ? judge_loaded(unit) : judge_off(unit, false);
 }
 
-Judgement judge_global(const UnitStatusEntity& unit, Goal goal) {
+Judgement judge_global(const UnitStatusEntity& unit, Goal goal, std::int64_t restarts) {
   Judgement all;
   all.kind = Kind::reached;
   std::size_t scheduled = 0;
@@ -153,7 +160,7 @@ Judgement judge_global(const UnitStatusEntity& unit, Goal goal) {
     if (machine.state == "inactive") continue;
     ++scheduled;
     if (goal == Goal::launched) {
-      one = judge_launched_on(unit, machine);
+      one = judge_launched_on(unit, machine, restarts);
     } else if (machine.state == "loaded" && machine.current_state == "loaded") {
       one.kind = Kind::reached;
     } else {
@@ -175,13 +182,25 @@ Judgement judge_global(const UnitStatusEntity& unit, Goal goal) {
 
 class Waiter {
  public:
-  Waiter(Context& context, std::vector<std::string> names, Goal goal)
-      : context_(context), pending_(std::move(names)), goal_(goal), start_(context.clock.now()) {
+  Waiter(Context& context, std::vector<std::string> names, Goal goal, std::int64_t restarts)
+      : context_(context),
+        pending_(std::move(names)),
+        all_(pending_.size()),
+        goal_(goal),
+        restarts_(restarts),
+        start_(context.clock.now()) {
     const long attempts = context.flags.integer("block-attempts");
     if (attempts > 0) deadline_ = start_ + kAttempt * std::min(attempts, 1'000'000L);
   }
 
   Status run() {
+    const Status done = wait();
+    clear_progress();
+    return done;
+  }
+
+ private:
+  Status wait() {
     Result<StatusEntity> status = context_.api.status(pending_);
     for (;;) {
       if (status) {
@@ -197,12 +216,14 @@ class Waiter {
         std::erase_if(pending_, [&](const std::string& name) { return holding_.contains(name); });
         return pending_.empty() ? Status() : timed_out();
       }
-      if (context_.clock.now() - start_ >= kSilence) tell();
+      if (context_.clock.now() - start_ >= kSilence) {
+        const bool many = pending_.size() > kManyUnits;
+        many&& context_.shows_progress ? show_progress() : tell();
+      }
       status = next();
     }
   }
 
- private:
   Result<StatusEntity> next() {
     if (!seen_) return context_.api.status(pending_);
     const Time now = context_.clock.now();
@@ -236,7 +257,7 @@ class Waiter {
     for (const std::string& name : pending_) {
       const auto found = std::ranges::find(status.units, name, &UnitStatusEntity::name);
       const UnitStatusEntity* unit = found == status.units.end() ? nullptr : &*found;
-      const Judgement result = judge(unit, goal_);
+      const Judgement result = judge(unit, goal_, restarts_);
       const bool global = unit != nullptr && unit->global;
       if (result.in_state || result.kind == Kind::reached) report(name, result, global);
       if (result.kind != Kind::reached) {
@@ -246,6 +267,7 @@ class Waiter {
       }
       if (result.kind == Kind::failed) {
         Error error = failed(name, result);
+        clear_progress();
         if (failure) context_.err << "Error waiting for units: " << failure->message << "\n";
         failure = std::move(error);
       }
@@ -272,13 +294,37 @@ class Waiter {
     if (global || goal_ == Goal::gone || !reported_.insert(name).second) return;
     std::string line = fmt::format("Unit {} {}", name, result.state);
     if (!result.machine.empty()) line += " on " + context_.machine(result.machine);
+    clear_progress();
     context_.out << line << "\n" << std::flush;
   }
 
+  // One line that is written over as units get there.
+  void show_progress() {
+    std::string line = fmt::format("{} of {} units are there", all_ - pending_.size(), all_);
+    if (!waiting_.empty()) {
+      const auto& [name, known] = *waiting_.begin();
+      line += fmt::format("; {}: {}", name, on_one_line(known.first.text));
+    }
+    clear_progress();
+    context_.err << line.substr(0, kColumns) << std::flush;
+    progress_shown_ = true;
+  }
+
+  void clear_progress() {
+    if (!progress_shown_) return;
+    context_.err << "\r\x1b[K" << std::flush;  // ECMA-48, "erase in line"
+    progress_shown_ = false;
+  }
+
   Error failed(const std::string& name, const Judgement& result) {
-    std::string text = fmt::format("unit {}", name);
-    if (!result.machine.empty()) text += " failed on " + context_.machine(result.machine);
-    return {ErrorCode::failed, fmt::format("{}: {}", text, result.text)};
+    if (result.machine.empty()) {
+      return {ErrorCode::failed, fmt::format("unit {}: {}", name, result.text)};
+    }
+    std::string why = result.text;
+    if (why.ends_with('.')) why.pop_back();  // systemd's own sentence
+    return {ErrorCode::failed,
+            fmt::format("unit {0} failed on {1}: {2}; \"fleetctl status {0}\" shows more", name,
+                        context_.machine(result.machine), why)};
   }
 
   std::string text_of(const std::string& name) {
@@ -296,6 +342,7 @@ class Waiter {
   // first ones have to do, and now and then.
   void tell() {
     std::size_t left = pending_.size();
+    clear_progress();
     if (pending_.size() > kManyUnits) {
       if (context_.clock.now() < next_tell_) return;
       next_tell_ = context_.clock.now() + kTellPause;
@@ -324,7 +371,9 @@ class Waiter {
 
   Context& context_;
   std::vector<std::string> pending_;
+  const std::size_t all_;
   const Goal goal_;
+  const std::int64_t restarts_;
   const Time start_;
   std::optional<Time> deadline_;
   std::optional<StatusEntity> seen_;
@@ -339,11 +388,12 @@ class Waiter {
   std::map<std::string, std::pair<Judgement, std::vector<RefusalEntity>>> waiting_;
   std::map<std::string, std::string> told_;
   Time next_tell_;
+  bool progress_shown_ = false;
 };
 
 }  // namespace
 
-Judgement judge(const UnitStatusEntity* unit, Goal goal) {
+Judgement judge(const UnitStatusEntity* unit, Goal goal, std::int64_t restarts) {
   if (unit == nullptr) {
     Judgement result;
     const bool wanted_off = goal == Goal::gone || goal == Goal::inactive || goal == Goal::stopped;
@@ -373,9 +423,9 @@ Judgement judge(const UnitStatusEntity* unit, Goal goal) {
   }
   switch (goal) {
     case Goal::launched:
-      return unit->global ? judge_global(*unit, goal) : judge_launched(*unit);
+      return unit->global ? judge_global(*unit, goal, restarts) : judge_launched(*unit, restarts);
     case Goal::loaded:
-      return unit->global ? judge_global(*unit, goal) : judge_loaded(*unit);
+      return unit->global ? judge_global(*unit, goal, restarts) : judge_loaded(*unit);
     case Goal::stopped:
       return judge_stopped(*unit);
     default:
@@ -383,9 +433,10 @@ Judgement judge(const UnitStatusEntity* unit, Goal goal) {
   }
 }
 
-Status wait_for(Context& context, const std::vector<std::string>& names, Goal goal) {
+Status wait_for(Context& context, const std::vector<std::string>& names, Goal goal,
+                std::int64_t restarts) {
   // No names would mean all units to the API.
-  return names.empty() ? Status() : Waiter(context, names, goal).run();
+  return names.empty() ? Status() : Waiter(context, names, goal, restarts).run();
 }
 
 }  // namespace fleet::ctl

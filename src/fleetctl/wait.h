@@ -1,6 +1,7 @@
 // Waiting for units to get where they were told to go (behaviour document 6.3), by long polls.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,7 @@
 namespace fleet::ctl {
 
 enum class Goal {
-  launched,  // systemd has started it, or it has already finished well
+  launched,  // systemd has started it (again), or it has already finished well
   loaded,    // on a machine, not started
   stopped,   // not running anywhere
   inactive,  // on no machine
@@ -29,13 +30,16 @@ struct Judgement {
   std::string evidence;
 };
 
-// Pure. `unit` is null if the cluster does not know it.
-Judgement judge(const UnitStatusEntity* unit, Goal goal);
+// Pure. `unit` is null if the cluster does not know it. Launched is only what has carried out
+// `restarts` of the restarts that were asked for.
+Judgement judge(const UnitStatusEntity* unit, Goal goal, std::int64_t restarts = 0);
 
 // Waits until all of `names` reach `goal`, as the flag --block-attempts limits it. Prints 1.0's
 // line on stdout for each unit that does, if it is not global; on stderr, when it takes longer than
-// a second, what it waits for. The first failure ends it. Returns whether all did; if not, the
-// error is what 1.0 says after `Error waiting for units: `.
-Status wait_for(Context& context, const std::vector<std::string>& names, Goal goal);
+// a second, what it waits for; on a terminal, of many units, how many are there. The first failure
+// ends it. Returns whether all did; if not, the error is what 1.0 says after `Error waiting for
+// units: `.
+Status wait_for(Context& context, const std::vector<std::string>& names, Goal goal,
+                std::int64_t restarts = 0);
 
 }  // namespace fleet::ctl

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "fleetctl/fake_host.h"
+
 namespace fleet::ctl {
 namespace {
 
@@ -35,9 +37,15 @@ class FakeApi final : public ApiClient {
   }
   Result<std::vector<UnitEntity>> units() override { return {}; }
   Result<std::vector<UnitStateEntity>> states() override { return {}; }
+  Result<InfoEntity> info() override { return {}; }
   Result<std::optional<UnitEntity>> unit(const std::string&) override { return std::nullopt; }
   Status put_unit(const UnitEntity&) override { return {}; }
+  Status put_units(const std::vector<UnitEntity>&,
+                   const std::function<void(std::size_t)>&) override {
+    return {};
+  }
   Result<bool> destroy_unit(const std::string&) override { return true; }
+  Result<std::optional<std::int64_t>> restart_unit(const std::string&) override { return 1; }
 
   Result<StatusEntity> status(const std::vector<std::string>&) override {
     ++requests;
@@ -128,7 +136,9 @@ class WaitTest : public ::testing::Test {
   std::ostringstream err_;
   Flags flags_;
   std::vector<std::string> args_;
-  Context context_{api_, clock_, out_, err_, flags_, args_};
+  FakeHost host_;
+  SshSettings ssh_;
+  Context context_{api_, clock_, host_, ssh_, out_, err_, flags_, args_};
   milliseconds took{};
 };
 
@@ -150,6 +160,24 @@ TEST_F(WaitTest, AServiceThatFailsAtOnceIsNotTakenForOneThatRuns) {
             at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "failed")})}));
   EXPECT_FALSE(wait(Goal::launched));
   EXPECT_EQ(took, milliseconds(20));
+}
+
+// A unit that is started just after one of its name was destroyed: systemd had looked when no file
+// was there.
+TEST_F(WaitTest, AUnitThatSystemdHasNotFoundYetIsWaitedFor) {
+  UnitStatusEntity written =
+      unit("launched", "inactive", {on(kA, "launched", "loaded", "inactive")});
+  written.machines[0].systemd_load_state = "not-found";
+  written.machines[0].problem = "Unit a.service not found";
+  api_.says({}, at(1, {written}));
+  api_.says(milliseconds(20),
+            at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  EXPECT_TRUE(wait(Goal::launched));
+  // What is really not there, the start says.
+  written.machines[0].problem = "start failed: Unit a.service not found";
+  api_.says(seconds(1), at(3, {written}));
+  clock_.sleep(seconds(2));
+  EXPECT_FALSE(wait(Goal::launched));
 }
 
 TEST_F(WaitTest, ALaunchedUnitThatIsInactiveHasRunToItsEndAsAOneshotDoes) {
@@ -213,6 +241,39 @@ TEST_F(WaitTest, OfManyUnitsAFewAreToldNowAndThen) {
             "Waiting for unit u102.service: no machine can take it\n");
 }
 
+TEST_F(WaitTest, OfManyUnitsATerminalShowsHowManyAreThere) {
+  std::vector<std::string> names;
+  StatusEntity status = at(1, {});
+  for (int i = 100; i < 112; ++i) {
+    names.push_back("u" + std::to_string(i) + ".service");
+    status.units.push_back(unit("launched", "inactive"));
+    status.units.back().name = names.back();
+    status.units.back().reason =
+        "it is to be placed after a unit that has yet to leave its machine";
+  }
+  api_.says({}, status);
+  status.units[0].reason = "";
+  status.units[0].machine_id = kA;
+  status.units[0].machines = {on(kA, "launched", "launched", "active")};
+  status.revision = 2;
+  api_.says(milliseconds(2'500), status);
+  static constexpr FlagSpec kAttempts{"block-attempts", 0, FlagType::integer, "0", ""};
+  (void)flags_.set(kAttempts, "2");
+  context_.shows_progress = true;
+  EXPECT_FALSE(wait_for(context_, names, Goal::launched));
+  // Each line is taken away before the next one, or anything else, is shown; none is wrapped.
+  const std::string clear = "\r\x1b[K";
+  const std::string none =
+      "0 of 12 units are there; u100.service: it is to be placed after a unit that has";
+  const std::string one =
+      "1 of 12 units are there; u101.service: it is to be placed after a unit that has";
+  ASSERT_EQ(none.size(), 79U);
+  EXPECT_TRUE(err_.str().starts_with(none + clear)) << err_.str();
+  EXPECT_NE(err_.str().find(clear + one + clear + "Waiting for 11 units, these and others:\n"),
+            std::string::npos)
+      << err_.str();
+}
+
 TEST_F(WaitTest, QuickWaitsSayNothing) {
   api_.says({}, at(1, {unit("launched", "inactive")}));
   api_.says(milliseconds(900),
@@ -233,6 +294,26 @@ TEST_F(WaitTest, AttemptsBoundIt) {
   EXPECT_EQ(err_.str(), "Waiting for unit a.service: no machine can take it\n");
 }
 
+// Section 8, row 45.
+TEST_F(WaitTest, ANegativeNumberOfAttemptsMeansForEver) {
+  api_.says({}, at(1, {unit("launched", "inactive")}));
+  api_.says(seconds(1'000),
+            at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  EXPECT_TRUE(wait(Goal::launched, -1));
+  EXPECT_EQ(took, milliseconds(1'000'250));
+}
+
+// Section 8, row 44: --block-attempts counts, also for systemd's part.
+TEST_F(WaitTest, AttemptsBoundTheWaitForSystemdToo) {
+  api_.says({},
+            at(1, {unit("launched", "launched", {on(kA, "launched", "launched", "activating")})}));
+  api_.says(seconds(9),
+            at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  EXPECT_FALSE(wait(Goal::launched, 2));
+  EXPECT_EQ(took, seconds(4));
+  EXPECT_TRUE(wait(Goal::launched, 5));
+}
+
 TEST_F(WaitTest, TheLaunchedLineComesBeforeAFailure) {
   UnitOnMachineEntity failed = on(kA, "launched", "launched", "failed");
   failed.problem = "main process exited with status 1";
@@ -243,7 +324,8 @@ TEST_F(WaitTest, TheLaunchedLineComesBeforeAFailure) {
   ASSERT_FALSE(done);
   EXPECT_EQ(out_.str(), "Unit a.service launched on aaaaaaaa.../10.0.0.1\n");
   EXPECT_EQ(done.error().message,
-            "unit a.service failed on aaaaaaaa.../10.0.0.1: main process exited with status 1");
+            "unit a.service failed on aaaaaaaa.../10.0.0.1: main process exited with status 1; "
+            "\"fleetctl status a.service\" shows more");
 }
 
 TEST_F(WaitTest, AShortSilenceOfTheApiIsBorne) {
@@ -308,6 +390,29 @@ TEST(Judge, Launched) {
   refused.machines[0].problem = "reload failed: the bus is gone";  // tried again
   EXPECT_EQ(kind(refused), waiting);
   EXPECT_EQ(judge(nullptr, Goal::launched).kind, failed);
+}
+
+TEST(Judge, ARestartIsDoneWhenTheMachineSaysSoAndItRuns) {
+  using enum Judgement::Kind;
+  UnitStatusEntity entity =
+      unit("launched", "launched", {on(kA, "launched", "launched", "active")});
+  EXPECT_EQ(judge(&entity, Goal::launched, 1).kind, waiting);
+  EXPECT_EQ(judge(&entity, Goal::launched, 1).text,
+            "it has yet to be restarted; systemd says active (running)");
+  entity.machines[0].restarts = 1;
+  EXPECT_EQ(judge(&entity, Goal::launched, 1).kind, reached);
+  EXPECT_EQ(judge(&entity, Goal::launched, 2).kind, waiting);
+  entity.machines[0].systemd_active_state = "failed";
+  EXPECT_EQ(judge(&entity, Goal::launched, 1).kind, failed);
+  EXPECT_EQ(judge(&entity, Goal::launched, 2).kind, waiting);  // failed before that
+  entity.global = true;
+  entity.machines = {on(kA, "launched", "launched", "active"),
+                     on(kB, "launched", "launched", "active")};
+  entity.machines[0].restarts = 2;
+  EXPECT_EQ(judge(&entity, Goal::launched, 2).kind, waiting);
+  EXPECT_EQ(judge(&entity, Goal::launched, 2).machine, kB);
+  entity.machines[1].restarts = 2;
+  EXPECT_EQ(judge(&entity, Goal::launched, 2).kind, reached);
 }
 
 TEST(Judge, StoppedInactiveAndGone) {

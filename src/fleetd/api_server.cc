@@ -38,14 +38,17 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(AsioLoop& loop, Node& node,
                                                      const std::vector<int>& sockets,
                                                      const std::string& version) {
   auto api = std::make_unique<ApiServer>();
+  const auto load = std::make_shared<HttpLoad>();
   for (const int socket : sockets) {
     auto server = HttpServer::create(
-        loop, socket, [&node, version](HttpRequest request, HttpServer::Reply reply) {
+        loop, socket,
+        [&node, version](HttpRequest request, HttpServer::Reply reply) {
           node.handle(to_api(std::move(request)),
                       [version, reply = std::move(reply)](ApiResponse response) {
                         reply(to_http(std::move(response), version));
                       });
-        });
+        },
+        {}, load);
     if (!server) {
       return std::unexpected(
           with_context(server.error(), fmt::format("socket {} from systemd", socket)));

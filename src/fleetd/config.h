@@ -2,9 +2,7 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,8 +12,8 @@
 namespace fleet {
 
 struct Config {
-  int verbosity = 0;  // > 0: debug lines in the log
-  std::vector<std::string> etcd_servers = {"http://127.0.0.1:2379", "http://127.0.0.1:4001"};
+  int verbosity = 0;                      // > 0: debug lines in the log
+  std::vector<std::string> etcd_servers;  // none: the registry is embedded in fleetd
   std::string etcd_username;
   std::string etcd_password;
   std::string etcd_cafile;
@@ -32,25 +30,34 @@ struct Config {
   bool disable_engine = false;
   // When more than this share of the machines is missing at once, nothing is moved; 100: never.
   int engine_mass_loss_percent = 50;
+
+  bool operator==(const Config&) const = default;
 };
 
 struct LoadedConfig {
   Config config;
-  std::vector<std::string> warnings;  // one sentence each: unknown and retired keys
+  std::vector<std::string> warnings;  // one sentence each
+  // Where each key was set that was: "/etc/fleet/fleet.conf:3" or "environment variable FLEET_X".
+  std::map<std::string, std::string> origins;
 };
 
-// Looks up a variable of the environment; nothing if it is not set.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+// All variables of the environment.
+using Environment = std::map<std::string, std::string>;
 
 // Reads the text of a fleet.conf (`file_name` is for messages; both empty: no file) and then the
-// environment, FLEET_<KEY>, which wins. Fails: invalid, with file (or variable), line and key.
+// environment, FLEET_<KEY>, which wins. Unknown keys and those that have lost their meaning are
+// warned about, each once. Fails: invalid, with file and line (or variable) and key.
 Result<LoadedConfig> load_config(const std::string& file_name, std::string_view text,
                                  const Environment& environment);
 
-// "1h30m", "5s", "500ms" (Go's time.ParseDuration). Fails: invalid.
-Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+// What differs between the settings that fleetd runs with and those that it has read anew.
+struct ConfigChanges {
+  std::vector<std::string> at_once;     // keys that can change while it runs
+  std::vector<std::string> at_restart;  // keys that fleetd reads only when it starts
+};
+ConfigChanges changes_between(const Config& running, const Config& wanted);
 
-// "k=v,k2=v2" (behaviour document 7, `metadata`).
-std::map<std::string, std::string> parse_metadata(std::string_view text);
+// `running` with those values of `wanted` that can change while fleetd runs.
+Config reconfigured(Config running, const Config& wanted);
 
 }  // namespace fleet

@@ -1,5 +1,6 @@
 #include "fleetd/daemon.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -10,9 +11,10 @@
 #include "base/log.h"
 #include "fleetd/api_server.h"
 #include "fleetd/identity.h"
+#include "fleetd/process_metrics.h"
+#include "fleetd/registry_store.h"
 #include "net/asio_loop.h"
 #include "node/node.h"
-#include "store/etcd/etcd_store.h"
 #include "systemd/journal_log.h"
 #include "systemd/sdbus_unit_manager.h"
 #include "systemd/service.h"
@@ -21,53 +23,65 @@ namespace fleet {
 
 namespace {
 
-EtcdOptions etcd_options(const Config& config) {
-  EtcdOptions options;
-  options.endpoints = config.etcd_servers;
-  options.request_timeout = config.etcd_request_timeout;
-  options.ca_file = config.etcd_cafile;
-  options.cert_file = config.etcd_certfile;
-  options.key_file = config.etcd_keyfile;
-  options.username = config.etcd_username;
-  options.password = config.etcd_password;
-  return options;
+// How often the machine's own address is looked at, where none is configured (as in 1.0).
+constexpr Duration kAddressInterval = std::chrono::seconds(60);
+// What is asked of systemd again and again while units are handed over: how long each may take to
+// stop is for its own TimeoutStopSec= to say, not for that of fleet.service.
+constexpr std::chrono::seconds kMoreTimeToStop{60};
+
+NodeSettings node_settings(const Config& config) {
+  NodeSettings settings;
+  settings.public_ip = config.public_ip.empty() ? detect_public_ip() : config.public_ip;
+  settings.metadata = config.metadata;
+  settings.disable_engine = config.disable_engine;
+  settings.mass_loss_percent = config.engine_mass_loss_percent;
+  settings.token_limit = config.token_limit;
+  return settings;
 }
 
 Result<NodeOptions> node_options(const Config& config, const std::string& version) {
   NodeOptions options;
+  static_cast<NodeSettings&>(options) = node_settings(config);
   auto machine_id = read_machine_id();
   if (!machine_id) return std::unexpected(machine_id.error());
   auto boot_id = read_boot_id();
   if (!boot_id) return std::unexpected(boot_id.error());
   options.machine_id = std::move(*machine_id);
   options.boot_id = std::move(*boot_id);
-  options.public_ip = config.public_ip.empty() ? detect_public_ip() : config.public_ip;
   options.version = version;
-  options.metadata = config.metadata;
   options.key_prefix = config.etcd_key_prefix;
   options.agent_ttl = config.agent_ttl;
-  options.disable_engine = config.disable_engine;
-  options.mass_loss_percent = config.engine_mass_loss_percent;
-  options.token_limit = config.token_limit;
+  options.unix_time = unix_time;
+  options.add_process_metrics = add_process_metrics;
   return options;
+}
+
+LogLevel least_level(const Config& config) {
+  return config.verbosity > 0 ? LogLevel::debug : LogLevel::info;
 }
 
 class Daemon {
  public:
-  Daemon(const Config& config, const std::string& version)
-      : config_(config),
-        version_(version),
-        log_(config.verbosity > 0 ? LogLevel::debug : LogLevel::info) {}
+  Daemon(const LoadedConfig& loaded, ConfigSource source, std::string version)
+      : config_(loaded.config),
+        source_(std::move(source)),
+        version_(std::move(version)),
+        log_(least_level(config_)) {
+    warn(loaded);
+  }
 
   Status set_up() {
     auto options = node_options(config_, version_);
     if (!options) return std::unexpected(options.error());
-    auto store = EtcdStore::make(loop_, etcd_options(config_));
-    if (!store) return std::unexpected(store.error());
-    store_ = std::move(*store);
+    settings_ = *options;
+    auto registry = open_registry_store(loop_, config_);
+    if (!registry) return std::unexpected(registry.error());
+    registry_ = std::move(*registry);
+    options->registry = registry_.embedded ? "embedded" : "etcd";
+    options->registry_location = registry_.location;
     units_ = std::make_unique<SdbusUnitManager>(
         loop_, SdbusUnitManager::Options{config_.units_directory, config_.systemd_user, {}});
-    node_ = std::make_unique<Node>(loop_, *store_, *units_, log_, std::move(*options));
+    node_ = std::make_unique<Node>(loop_, *registry_.store, *units_, log_, std::move(*options));
     const auto sockets = inherited_sockets();
     if (!sockets) return std::unexpected(sockets.error());
     auto api = ApiServer::create(loop_, *node_, *sockets, version_);
@@ -78,17 +92,33 @@ class Daemon {
 
   int run() {
     say(LogLevel::info,
-        fmt::format("fleetd {} starts; the API is on {} sockets", version_, api_->sockets()));
+        fmt::format("fleetd {} starts; the registry is {}; the API is on {} sockets", version_,
+                    registry_.where, api_->sockets()));
+    if (registry_.embedded) {
+      say(LogLevel::info,
+          "no etcd_servers are set in fleet.conf: this machine is a cluster of its own");
+    }
+    if (registry_.is_new) {
+      say(LogLevel::warning,
+          "the embedded registry is new and holds no units. fleet 1.0 took an etcd at "
+          "http://127.0.0.1:2379 where none was set: to use one, set etcd_servers to it");
+    }
     if (api_->sockets() == 0) {
       say(LogLevel::warning, "no API: systemd handed no sockets over (fleet.socket)");
     }
     loop_.watch_signal(SIGTERM, [this] { end(); });
     loop_.watch_signal(SIGINT, [this] { end(); });
+    loop_.watch_signal(SIGHUP, [this] { reload(); });
+    loop_.watch_signal(SIGUSR1, [this] {
+      fmt::print("{}\n", node_->dump());
+      std::fflush(stdout);
+    });
     node_->start();
     // Ready means that the API answers and the machine's units are looked after, not that etcd is
     // there: the start of this service must not hang on a store that is down.
     notify_ready(node_->status());
     report();
+    watch_address();
     loop_.run();
     return 0;
   }
@@ -98,13 +128,69 @@ class Daemon {
  private:
   void say(LogLevel level, std::string text) { log_.write({level, std::move(text), {}, {}}); }
 
+  void warn(const LoadedConfig& loaded) {
+    for (const std::string& warning : loaded.warnings) say(LogLevel::warning, warning);
+  }
+
+  void reload() {
+    if (ending_) return;
+    notify_reloading();
+    if (const auto loaded = read_config(source_)) {
+      refusal_.clear();
+      take(*loaded);
+    } else {
+      refusal_ = loaded.error().message;
+      say(LogLevel::error,
+          "the configuration is not reloaded, all settings stay as they are: " + refusal_);
+    }
+    said_ = status();
+    notify_ready(said_);
+  }
+
+  void take(const LoadedConfig& loaded) {
+    warn(loaded);
+    const ConfigChanges changes = changes_between(config_, loaded.config);
+    config_ = reconfigured(config_, loaded.config);
+    log_.set_least(least_level(config_));
+    for (const std::string& key : changes.at_once) say(LogLevel::info, key + " changed");
+    for (const std::string& key : changes.at_restart) {
+      say(LogLevel::warning, key + " changed: takes effect at the next restart of fleetd");
+    }
+    apply_settings();
+    say(LogLevel::info, "configuration reloaded");
+  }
+
+  void apply_settings() {
+    NodeSettings settings = node_settings(config_);
+    // Without a route there is nobody to tell; the address may be back with it.
+    if (settings.public_ip.empty()) settings.public_ip = settings_.public_ip;
+    if (settings == settings_) return;
+    if (settings.public_ip != settings_.public_ip) {
+      say(LogLevel::info, "this machine's address is " + settings.public_ip);
+    }
+    node_->reconfigure(settings);
+    settings_ = std::move(settings);
+  }
+
+  void watch_address() {
+    loop_.call_after(kAddressInterval, [this] {
+      if (!ending_) apply_settings();
+      watch_address();
+    });
+  }
+
+  std::string status() const {
+    return refusal_.empty() ? node_->status() : node_->status() + "; reload refused: " + refusal_;
+  }
+
   // Feeds the watchdog from the loop, so that a loop that hangs shows, and keeps the status line
   // of `systemctl status fleet` true.
   void report() {
     notify_watchdog();
-    if (std::string status = node_->status(); status != said_) {
-      notify_status(status);
-      said_ = std::move(status);
+    if (handing_over_) notify_extend_timeout(kMoreTimeToStop);
+    if (std::string now = status(); now != said_) {
+      notify_status(now);
+      said_ = std::move(now);
     }
     const Duration watchdog = watchdog_interval();
     const Duration limit = std::chrono::seconds(1);
@@ -135,31 +221,33 @@ class Daemon {
 
   void hand_over() {
     notify_stopping("handing units over");
+    handing_over_ = true;
     node_->leave([this] {
       say(LogLevel::info, "all units are handed over; fleetd ends");
       loop_.stop();
     });
   }
 
-  const Config& config_;
-  std::string version_;
+  Config config_;
+  const ConfigSource source_;
+  const std::string version_;
   JournalLog log_;
   AsioLoop loop_;
-  std::unique_ptr<EtcdStore> store_;
+  RegistryStore registry_;
   std::unique_ptr<SdbusUnitManager> units_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<ApiServer> api_;
+  NodeSettings settings_;
+  std::string refusal_;  // why the last reload was refused; empty if it was not
   std::string said_;
   bool ending_ = false;
+  bool handing_over_ = false;
 };
 
 }  // namespace
 
-int run_daemon(const LoadedConfig& loaded, const std::string& version) {
-  Daemon daemon(loaded.config, version);
-  for (const std::string& warning : loaded.warnings) {
-    daemon.log().write({LogLevel::warning, warning, {}, {}});
-  }
+int run_daemon(const LoadedConfig& loaded, const ConfigSource& source, const std::string& version) {
+  Daemon daemon(loaded, source, version);
   if (const Status done = daemon.set_up(); !done) {
     daemon.log().write({LogLevel::error, "fleetd cannot start: " + done.error().message, {}, {}});
     return 1;

@@ -3,12 +3,13 @@
 
 #include <string>
 
-#include "fleetd/config.h"
+#include "fleetd/config_file.h"
 
 namespace fleet {
 
-// Runs until SIGTERM or SIGINT. If systemd stops fleet in order to restart it, the units are left
-// as they are; if it stops it for good, they are handed over first. Returns the exit status.
-int run_daemon(const LoadedConfig& loaded, const std::string& version);
+// Runs until SIGTERM or SIGINT. SIGHUP reads `source`, which `loaded` came from, again. If systemd
+// stops fleet in order to restart it, the units are left as they are; if it stops it for good, they
+// are handed over first. Returns the exit status.
+int run_daemon(const LoadedConfig& loaded, const ConfigSource& source, const std::string& version);
 
 }  // namespace fleet

@@ -128,14 +128,14 @@ class AnswerReader {
 
 class Client final : public HttpClient {
  public:
-  Client(Endpoint endpoint, TlsContext tls)
-      : endpoint_(std::move(endpoint)), tls_(std::move(tls)) {}
+  Client(Endpoint endpoint, TlsContext tls, std::unique_ptr<Dialer> dialer)
+      : endpoint_(std::move(endpoint)), tls_(std::move(tls)), dialer_(std::move(dialer)) {}
 
   Result<HttpResponse> send(const HttpRequest& request,
                             std::chrono::milliseconds timeout) override {
     const Result<std::string> text = request_text(endpoint_, request);
     if (!text) return std::unexpected(text.error());
-    const Deadline deadline = std::chrono::steady_clock::now() + timeout;
+    Deadline deadline = std::chrono::steady_clock::now() + timeout;
     if (transport_ && transport_->stale()) transport_.reset();
     const bool reused = transport_ != nullptr;
     bool any_byte = false;
@@ -153,23 +153,45 @@ class Client final : public HttpClient {
   }
 
  private:
+  // The dialer's time is added to `deadline`.
+  Result<std::unique_ptr<Transport>> connect(Deadline& deadline) {
+    if (!dialer_) return connect_to(endpoint_, tls_.get(), deadline);
+    const auto start = std::chrono::steady_clock::now();
+    const Result<int> socket = dialer_->dial();
+    deadline += std::chrono::steady_clock::now() - start;
+    if (!socket) return std::unexpected(socket.error());
+    auto connected = connect_over(*socket, endpoint_, tls_.get(), deadline);
+    if (!connected) return std::unexpected(explain(std::move(connected.error()), deadline));
+    return connected;
+  }
+
+  Error explain(Error error, Deadline& deadline) {
+    if (!dialer_) return error;
+    const auto start = std::chrono::steady_clock::now();
+    error = dialer_->explain(std::move(error));
+    deadline += std::chrono::steady_clock::now() - start;
+    return error;
+  }
+
   Result<HttpResponse> exchange(const HttpRequest& request, const std::string& text,
-                                Deadline deadline, bool& any_byte) {
+                                Deadline& deadline, bool& any_byte) {
     if (!transport_) {
-      auto connected = connect_to(endpoint_, tls_.get(), deadline);
+      auto connected = connect(deadline);
       if (!connected) return std::unexpected(connected.error());
       transport_ = std::move(*connected);
     }
     // Taken out, so that it is closed on every way out but the good one.
     std::unique_ptr<Transport> transport = std::move(transport_);
-    const Status written = transport->write(text, deadline);
+    const bool written = transport->write(text, deadline).has_value();
     AnswerReader reader(*transport, request.method == "HEAD");
     // A server that refuses a body may close before it is sent whole; its answer tells why.
     Result<HttpResponse> answer = reader.read(deadline);
     any_byte = reader.any_byte();
     if (!answer) {
-      Error error = written ? answer.error() : written.error();
-      return std::unexpected(with_context(std::move(error), endpoint_.url()));
+      // Of a write that failed too, what can be read tells more: an alert of TLS, say.
+      Error error = with_context(answer.error(), endpoint_.url());
+      transport.reset();
+      return std::unexpected(explain(std::move(error), deadline));
     }
     if (written && reader.keep_alive()) transport_ = std::move(transport);
     return answer;
@@ -177,6 +199,7 @@ class Client final : public HttpClient {
 
   const Endpoint endpoint_;
   const TlsContext tls_;
+  const std::unique_ptr<Dialer> dialer_;
   std::unique_ptr<Transport> transport_;
 };
 
@@ -188,14 +211,18 @@ std::unique_ptr<HttpClient> HttpClient::create(Endpoint endpoint) {
     // Without files to read this cannot fail but for want of memory.
     if (auto made = make_tls_context({})) tls = std::move(*made);
   }
-  return std::make_unique<Client>(std::move(endpoint), std::move(tls));
+  return std::make_unique<Client>(std::move(endpoint), std::move(tls), nullptr);
 }
 
-Result<std::unique_ptr<HttpClient>> HttpClient::create(Endpoint endpoint, const TlsOptions& tls) {
-  if (endpoint.scheme != Endpoint::Scheme::https) return create(std::move(endpoint));
-  auto context = make_tls_context(tls);
-  if (!context) return std::unexpected(context.error());
-  return std::make_unique<Client>(std::move(endpoint), std::move(*context));
+Result<std::unique_ptr<HttpClient>> HttpClient::create(Endpoint endpoint, const TlsOptions& tls,
+                                                       std::unique_ptr<Dialer> dialer) {
+  TlsContext context;
+  if (endpoint.scheme == Endpoint::Scheme::https) {
+    auto made = make_tls_context(tls);
+    if (!made) return std::unexpected(made.error());
+    context = std::move(*made);
+  }
+  return std::make_unique<Client>(std::move(endpoint), std::move(context), std::move(dialer));
 }
 
 }  // namespace fleet

@@ -35,6 +35,21 @@ struct TlsOptions {
   std::string key_file;
 };
 
+// Opens the connections of a client that does not open them itself: a tunnel.
+class Dialer {
+ public:
+  virtual ~Dialer() = default;
+
+  // A stream socket that is connected to where the endpoint is served, the caller's to close. It
+  // may take its time, for a person to answer a question: what a request has does not count here.
+  // The connection before is not used any more.
+  // Fails: unavailable, denied.
+  virtual Result<int> dial() = 0;
+
+  // Makes of why the last connection, which is closed now, was lost what can be told of it.
+  virtual Error explain(Error error) = 0;
+};
+
 class HttpClient {
  public:
   virtual ~HttpClient() = default;
@@ -50,7 +65,9 @@ class HttpClient {
   static std::unique_ptr<HttpClient> create(Endpoint endpoint);
 
   // Fails: invalid (a file cannot be read or is not what it should be).
-  static Result<std::unique_ptr<HttpClient>> create(Endpoint endpoint, const TlsOptions& tls);
+  // Connections are opened by `dialer`, if there is one; TLS is spoken over them all the same.
+  static Result<std::unique_ptr<HttpClient>> create(Endpoint endpoint, const TlsOptions& tls,
+                                                    std::unique_ptr<Dialer> dialer = nullptr);
 };
 
 }  // namespace fleet

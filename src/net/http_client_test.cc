@@ -318,5 +318,72 @@ TEST(Endpoint, Parse) {
   bad("http://ho st", "blank or control");
 }
 
+// Leads to a Script, and takes its time.
+class SlowDialer final : public Dialer {
+ public:
+  SlowDialer(int port, milliseconds delay, int* dials)
+      : port_(port), delay_(delay), dials_(dials) {}
+
+  Result<int> dial() override {
+    ++*dials_;
+    std::this_thread::sleep_for(delay_);
+    if (port_ == 0) return fail(ErrorCode::unavailable, "no way there");
+    return TestSocket::connect_tcp(port_).release();
+  }
+  Error explain(Error error) override {
+    std::this_thread::sleep_for(delay_);
+    return with_context(std::move(error), "in the tunnel");
+  }
+
+ private:
+  const int port_;
+  const milliseconds delay_;
+  int* const dials_;
+};
+
+std::unique_ptr<HttpClient> through(int port, milliseconds delay, int& dials) {
+  return *HttpClient::create(*Endpoint::parse("unix:///elsewhere.sock"), {},
+                             std::make_unique<SlowDialer>(port, delay, &dials));
+}
+
+TEST(HttpClientDialer, TimeForALoginIsNotTheRequestsTime) {
+  const Script script({answer(kOk)});
+  int dials = 0;
+  const auto client = through(script.endpoint().port, milliseconds(300), dials);
+  const auto response = client->send(get("/"), milliseconds(250));
+  ASSERT_TRUE(response) << response.error().message;
+  EXPECT_EQ(response->body, "ok");
+}
+
+TEST(HttpClientDialer, KeepsAConnectionAndDialsAgainForALostOne) {
+  const Script script({[](TestSocket& socket) {
+                         for (int i = 0; i < 2; ++i) {
+                           socket.read_until("\r\n\r\n");
+                           socket.send(kOk);
+                         }
+                         socket.read_until("\r\n\r\n");
+                       },
+                       answer(kOk)});
+  int dials = 0;
+  const auto client = through(script.endpoint().port, milliseconds(0), dials);
+  EXPECT_TRUE(client->send(get("/"), seconds(10)));
+  EXPECT_TRUE(client->send(get("/"), seconds(10)));
+  EXPECT_EQ(dials, 1);
+  EXPECT_TRUE(client->send(get("/"), seconds(10)));
+  EXPECT_EQ(dials, 2);
+}
+
+TEST(HttpClientDialer, ItsWordOnFailures) {
+  const Script script({[](TestSocket&) {}});
+  int dials = 0;
+  const auto lost =
+      through(script.endpoint().port, milliseconds(300), dials)->send(get("/"), milliseconds(250));
+  ASSERT_FALSE(lost);
+  EXPECT_THAT(lost.error().message, HasSubstr("in the tunnel: unix:///elsewhere.sock: "));
+  const auto none = through(0, milliseconds(0), dials)->send(get("/"), seconds(10));
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().message, "no way there");
+}
+
 }  // namespace
 }  // namespace fleet

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 #include <unordered_map>
 #include <utility>
 
@@ -51,7 +52,7 @@ HttpResponse error_response(int status, std::string_view message) {
   HttpResponse response;
   response.status = status;
   response.headers.push_back({"Content-Type", "application/json"});
-  // The messages are constants of this file and need no escaping.
+  // The messages are words and numbers of this file and need no escaping.
   response.body = fmt::format(R"({{"error":{{"code":{},"message":"{}"}}}})", status, message);
   return response;
 }
@@ -123,17 +124,29 @@ Peer peer_of(int fd) {
   return peer;
 }
 
-struct Rejection {
-  int status = 400;
-  std::string_view message;
-};
+HttpResponse target_too_long(const HttpServerLimits& limits) {
+  return error_response(414, fmt::format("the path and query of a request may have {} bytes; ask "
+                                         "for less at once",
+                                         limits.target_bytes));
+}
 
-Rejection rejection_of(error_code error) {
+HttpResponse header_too_large(const HttpServerLimits& limits) {
+  return error_response(431, fmt::format("the header of a request may have {} bytes; leave some "
+                                         "header fields out",
+                                         limits.header_bytes));
+}
+
+// The answer to what the parser refused, before or after it `knows_target`.
+HttpResponse rejection_of(error_code error, bool knows_target, const HttpServerLimits& limits) {
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-    return {431, "request header too large"};
+    return knows_target ? header_too_large(limits) : target_too_long(limits);
   }
-  if (error == http::error::body_limit) return {413, "request body too large"};
-  return {400, "malformed HTTP request"};
+  if (error == http::error::body_limit) {
+    return error_response(413, fmt::format("the body of a request may have {} bytes; send less at "
+                                           "once",
+                                           limits.body_bytes));
+  }
+  return error_response(400, "this is not an HTTP/1.1 request");
 }
 
 class Connection;
@@ -143,6 +156,7 @@ struct Shared {
   AsioLoop& loop;
   HttpServer::Handler handler;
   HttpServerLimits limits;
+  std::shared_ptr<HttpLoad> load;
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections;
   bool closed = false;  // the server is gone
 };
@@ -154,9 +168,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
         shared_(std::move(shared)),
         peer_(peer_of(socket_.native_handle())) {}
 
+  ~Connection() { hold(0); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
   void start() { wait_for_request(); }
 
-  void refuse() { send_and_end(error_response(503, "too many connections")); }
+  void refuse() {
+    send_and_end(error_response(503, fmt::format("there are {} connections, and no more are taken; "
+                                                 "close some, or try again later",
+                                                 shared_->limits.connections)));
+  }
 
   // Ends everything; callbacks still on their way find the socket closed.
   void close() {
@@ -164,6 +186,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     timer_at_ = Time::max();
     error_code ignored;
     socket_.close(ignored);
+    hold(0);
     shared_->connections.erase(this);
   }
 
@@ -215,17 +238,48 @@ class Connection : public std::enable_shared_from_this<Connection> {
       if (error) break;
     }
     if (error == http::error::need_more) error = {};
+    const HttpServerLimits& limits = shared_->limits;
     if (error) {
-      const Rejection rejection = rejection_of(error);
-      return send_and_end(error_response(rejection.status, rejection.message));
+      return send_and_end(rejection_of(error, !parser_->get().target().empty(), limits));
+    }
+    if (parser_->is_header_done()) {
+      if (std::optional<HttpResponse> refusal = check_header()) {
+        return send_and_end(std::move(*refusal));
+      }
+    }
+    if (!hold(buffer_.size() + parser_->get().body().size())) {
+      return send_and_end(error_response(
+          503, fmt::format("the requests that are arriving or being answered take more than {} "
+                           "bytes; try again later",
+                           limits.held_bytes)));
     }
     if (parser_->is_done()) return handle();
+    // What the parser leaves unread is a header, also between the chunks of a body, to which it
+    // sets no limit there.
+    if (buffer_.size() > limits.header_bytes) return send_and_end(header_too_large(limits));
+    buffer_.shrink_to_fit();
     if (!reading_) {
       reading_ = true;
       set_deadline(shared_->limits.read_timeout);
     }
     if (parser_->is_header_done() && !continue_sent_ && expects_continue()) return send_continue();
     wait_for_bytes();
+  }
+
+  std::optional<HttpResponse> check_header() const {
+    const auto& message = parser_->get();
+    const HttpServerLimits& limits = shared_->limits;
+    if (message.target().size() > limits.target_bytes) return target_too_long(limits);
+    const auto fields = static_cast<std::size_t>(std::distance(message.begin(), message.end()));
+    if (fields <= limits.header_fields) return std::nullopt;
+    return error_response(431, fmt::format("a request may have {} header fields; leave some out",
+                                           limits.header_fields));
+  }
+
+  // Counts what this connection holds of its request. False if all hold too much together.
+  bool hold(std::size_t bytes) {
+    shared_->load->bytes += bytes - std::exchange(held_, bytes);
+    return shared_->load->bytes <= shared_->limits.held_bytes;
   }
 
   bool expects_continue() const {
@@ -310,6 +364,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Writing.
 
   void send_and_end(HttpResponse response) {
+    parser_.reset();
+    buffer_ = {};
+    hold(0);
     reading_ = false;
     ending_ = true;
     send(std::move(response), false);
@@ -332,6 +389,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void sent() {
     head_ = {};
     body_ = {};
+    hold(0);
     head_only_ = false;
     if (keep_alive_) return wait_for_request();
     if (!ending_) return close();
@@ -379,7 +437,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (deadline_ == Time::max()) return;
     if (shared_->loop.now() < deadline_) return arm_timer();
     if (!reading_ || ending_) return close();  // idle, or a client that does not take its answer
-    send_and_end(error_response(408, "the request did not arrive in time"));
+    const auto limit = std::chrono::duration<double>(shared_->limits.read_timeout);
+    send_and_end(
+        error_response(408, fmt::format("the request did not arrive within {} s", limit.count())));
   }
 
   Socket socket_;
@@ -393,6 +453,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Time timer_at_ = Time::max();
   EventLoop::TimerId timer_ = 0;
   std::uint64_t request_ = 0;
+  std::size_t held_ = 0;  // see hold()
   std::size_t discarded_ = 0;
   bool reading_ = false;   // part of a request is here
   bool handling_ = false;  // the handler has it
@@ -405,8 +466,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 class BeastServer final : public HttpServer {
  public:
-  BeastServer(AsioLoop& loop, int family, int fd, Handler handler, HttpServerLimits limits)
-      : shared_(std::make_shared<Shared>(Shared{loop, std::move(handler), limits, {}, false})),
+  BeastServer(AsioLoop& loop, int family, int fd, Handler handler, HttpServerLimits limits,
+              std::shared_ptr<HttpLoad> load)
+      : shared_(std::make_shared<Shared>(
+            Shared{loop, std::move(handler), limits, std::move(load), {}, false})),
         acceptor_(loop.context()) {
     error_code error;
     acceptor_.assign(Protocol(family, 0), fd, error);
@@ -471,7 +534,8 @@ int socket_option(int fd, int option) {
 }  // namespace
 
 Result<std::unique_ptr<HttpServer>> HttpServer::create(AsioLoop& loop, int fd, Handler handler,
-                                                       HttpServerLimits limits) {
+                                                       HttpServerLimits limits,
+                                                       std::shared_ptr<HttpLoad> load) {
   const int family = socket_option(fd, SO_DOMAIN);
   const bool usable = (family == AF_UNIX || family == AF_INET || family == AF_INET6) &&
                       socket_option(fd, SO_TYPE) == SOCK_STREAM &&
@@ -484,7 +548,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(AsioLoop& loop, int fd, H
                             fd));
   }
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  auto server = std::make_unique<BeastServer>(loop, family, fd, std::move(handler), limits);
+  auto server =
+      std::make_unique<BeastServer>(loop, family, fd, std::move(handler), limits, std::move(load));
   server->accept();
   return server;
 }

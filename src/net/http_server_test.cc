@@ -11,8 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "net/asio_loop.h"
-#include "net/test_socket.h"
+#include "net/http_server_fixture.h"
 
 namespace fleet {
 namespace {
@@ -21,68 +20,6 @@ using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-using testing::TempDir;
-using testing::TestSocket;
-
-// A server whose loop runs in a thread of its own, so that the tests can block.
-class HttpServerTest : public ::testing::Test {
- protected:
-  void serve(HttpServer::Handler handler, HttpServerLimits limits = {}) {
-    TestSocket listener = TestSocket::listen_tcp();
-    port_ = listener.port();
-    start(std::move(listener), std::move(handler), limits);
-  }
-  void serve_unix(HttpServer::Handler handler, HttpServerLimits limits = {}) {
-    start(TestSocket::listen_unix(path()), std::move(handler), limits);
-  }
-  void start(TestSocket listener, HttpServer::Handler handler, HttpServerLimits limits) {
-    auto server = HttpServer::create(loop_, listener.release(), std::move(handler), limits);
-    ASSERT_TRUE(server);
-    server_ = std::move(*server);
-    thread_ = std::thread([this] { loop_.run(); });
-  }
-  void TearDown() override {
-    if (thread_.joinable()) {
-      loop_.post([this] {
-        server_.reset();
-        loop_.stop();
-      });
-      thread_.join();
-    }
-  }
-  // Runs `call` on the loop's thread and waits for it.
-  template <class Call>
-  auto on_loop(Call call) {
-    std::promise<decltype(call())> result;
-    loop_.post([&] { result.set_value(call()); });
-    return result.get_future().get();
-  }
-  // Waits until the server has exactly `count` connections.
-  bool reaches_connections(std::size_t count) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (std::chrono::steady_clock::now() < end) {
-      if (on_loop([&] { return server_->connections(); }) == count) return true;
-    }
-    return false;
-  }
-  TestSocket connect() const { return TestSocket::connect_tcp(port_); }
-  std::string path() const { return dir_.file("fleet.sock"); }
-
-  TempDir dir_;
-  AsioLoop loop_;
-  int port_ = 0;
-  std::unique_ptr<HttpServer> server_;
-  std::thread thread_;
-};
-
-HttpServer::Handler echo() {
-  return [](HttpRequest request, HttpServer::Reply reply) {
-    HttpResponse response;
-    response.headers = {{"Content-Type", "text/plain"}};
-    response.body = request.method + " " + request.target + " " + request.body;
-    reply(std::move(response));
-  };
-}
 
 TEST_F(HttpServerTest, AnswersAndKeepsTheConnection) {
   serve(echo());
@@ -205,76 +142,6 @@ TEST_F(HttpServerTest, HeaderLineBreaksCannotBeInjected) {
   EXPECT_THAT(answer, HasSubstr("X-Good: 1\r\n"));
 }
 
-// Bad input: a clear answer, and the handler sees nothing.
-class HttpServerBadInput : public HttpServerTest {
- protected:
-  void SetUp() override {
-    serve([](HttpRequest, HttpServer::Reply) { FAIL() << "the handler was called"; });
-  }
-  std::string answer_to(std::string_view bytes) {
-    const TestSocket client = connect();
-    client.send(bytes);
-    bool reset = false;
-    std::string answer = client.read_all(&reset);
-    EXPECT_FALSE(reset);
-    return answer;
-  }
-};
-
-TEST_F(HttpServerBadInput, BodyOf3MegabytesIs413) {
-  for (const bool chunked : {false, true}) {
-    std::string request = "PUT /fleet/v1/units/a.service HTTP/1.1\r\n";
-    request += chunked ? "Transfer-Encoding: chunked\r\n\r\n300000\r\n"
-                       : "Content-Length: 3145728\r\n\r\n";
-    request += std::string(3145728, 'x');
-    const std::string answer = answer_to(request);
-    EXPECT_THAT(answer, StartsWith("HTTP/1.1 413 Payload Too Large\r\n"));
-    EXPECT_THAT(answer, HasSubstr("Content-Type: application/json\r\n"));
-    EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
-    EXPECT_TRUE(answer.ends_with(
-        "\r\n\r\n{\"error\":{\"code\":413,\"message\":\"request body too large\"}}"));
-  }
-}
-
-TEST_F(HttpServerBadInput, HeaderOf100KilobytesIs431) {
-  const std::string answer =
-      answer_to("GET / HTTP/1.1\r\nX-Long: " + std::string(100'000, 'a') + "\r\n\r\n");
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 431 "));
-  EXPECT_THAT(answer, HasSubstr("{\"error\":{\"code\":431,"));
-  EXPECT_THAT(answer_to("GET /" + std::string(100'000, 'a')), StartsWith("HTTP/1.1 431 "));
-  std::string many = "GET / HTTP/1.1\r\n";
-  for (int i = 0; i < 5000; ++i) many += "X-Header-" + std::to_string(i) + ": 1\r\n";
-  EXPECT_THAT(answer_to(many), StartsWith("HTTP/1.1 431 "));
-}
-
-TEST_F(HttpServerBadInput, GarbageIs400) {
-  std::string bytes;
-  for (int i = 0; i < 4096; ++i) bytes.push_back(static_cast<char>((i * 131 + 17) & 0xff));
-  using std::string_literals::operator""s;
-  const std::string tls_hello = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03zzzz\r\n\r\n"s;
-  for (const std::string& garbage :
-       {bytes, tls_hello, std::string("hello there\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
-        std::string("GET / HTTP/1.1\r\nno colon\r\n\r\n"),
-        std::string("GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"),
-        std::string("GET / HTTP/1.1\r\nContent-Length: 1\r\n"
-                    "Transfer-Encoding: chunked\r\n\r\n")}) {
-    const std::string answer = answer_to(garbage);
-    EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 Bad Request\r\n")) << garbage.substr(0, 40);
-    EXPECT_THAT(answer, HasSubstr("{\"error\":{\"code\":400,"));
-  }
-}
-
-TEST_F(HttpServerBadInput, HalfARequestThenHangUpIsForgotten) {
-  {
-    const TestSocket one = connect();
-    one.send("PUT /a HTTP/1.1\r\nContent-Le");
-    const TestSocket two = connect();
-    two.send("PUT /a HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc");
-    ASSERT_TRUE(reaches_connections(2));
-  }
-  EXPECT_TRUE(reaches_connections(0));
-}
-
 // Time.
 
 TEST_F(HttpServerTest, IdleConnectionsAreClosed) {
@@ -288,20 +155,6 @@ TEST_F(HttpServerTest, IdleConnectionsAreClosed) {
   EXPECT_EQ(never.read_all(), "");
   EXPECT_EQ(once.read_all(), "");
   EXPECT_TRUE(reaches_connections(0));
-}
-
-TEST_F(HttpServerTest, SlowRequestsAre408) {
-  HttpServerLimits limits;
-  limits.read_timeout = milliseconds(20);
-  serve(echo(), limits);
-  const TestSocket head = connect();
-  head.send("GET / HT");
-  const TestSocket body = connect();
-  body.send("PUT / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
-  const std::string answer = head.read_all();
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 408 Request Timeout\r\n"));
-  EXPECT_THAT(answer, HasSubstr("{\"error\":{\"code\":408,"));
-  EXPECT_THAT(body.read_all(), StartsWith("HTTP/1.1 408"));
 }
 
 TEST_F(HttpServerTest, ASlowHandlerIsNotASlowClient) {
@@ -409,21 +262,6 @@ TEST_F(HttpServerTest, TheHandlerMayEndTheServer) {
 }
 
 // Many.
-
-TEST_F(HttpServerTest, ConnectionsOverTheLimitAre503) {
-  HttpServerLimits limits;
-  limits.connections = 2;
-  serve(echo(), limits);
-  const TestSocket one = connect();
-  const TestSocket two = connect();
-  ASSERT_TRUE(reaches_connections(2));
-  const TestSocket three = connect();
-  three.send("GET / HTTP/1.1\r\n\r\n");
-  const std::string answer = three.read_until("}}");
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
-  one.send("GET / HTTP/1.1\r\n\r\n");
-  EXPECT_THAT(one.read_response(), StartsWith("HTTP/1.1 200"));
-}
 
 std::size_t resident_kilobytes() {
   std::ifstream status("/proc/self/status");

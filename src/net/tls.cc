@@ -13,10 +13,31 @@
 namespace fleet {
 namespace {
 
+// What an alert of the other side says about the certificate that was shown to it, or was not;
+// empty if the error is none of those. Alerts: RFC 8446, 6.2.
+std::string about_our_certificate(unsigned long code) {
+  if (ERR_GET_LIB(code) != ERR_LIB_SSL) return "";
+  switch (ERR_GET_REASON(code) - SSL_AD_REASON_OFFSET) {
+    case SSL_AD_CERTIFICATE_REQUIRED:
+      return "a client certificate is wanted there (--cert-file and --key-file)";
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+      return fmt::format("the client certificate is not accepted there: {}",
+                         ::ERR_reason_error_string(code));
+    default:
+      return "";
+  }
+}
+
 std::string openssl_error() {
   const unsigned long code = ::ERR_get_error();
   ::ERR_clear_error();
   if (code == 0) return "unknown error";
+  if (std::string text = about_our_certificate(code); !text.empty()) return text;
   if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
   const char* reason = ::ERR_reason_error_string(code);
   return reason == nullptr ? fmt::format("error {:x}", code) : reason;
@@ -72,6 +93,8 @@ class TlsTransport final : public Transport {
     if (!size) return std::unexpected(size.error());
     if (*size <= 0) {
       if (failure_.empty()) return std::size_t{0};
+      // With TLS 1.3 a server looks at the client's certificate only after the handshake.
+      if (refused_) return fail(ErrorCode::denied, failure_);
       return fail(ErrorCode::unavailable, "connection lost: " + failure_);
     }
     buffer.append(block.data(), static_cast<std::size_t>(*size));
@@ -108,6 +131,7 @@ class TlsTransport final : public Transport {
         return result;
       }
       if (wants != SSL_ERROR_WANT_READ && wants != SSL_ERROR_WANT_WRITE) {
+        refused_ = !about_our_certificate(::ERR_peek_error()).empty();
         failure_ = wants == SSL_ERROR_ZERO_RETURN ? "" : openssl_error();
         return result;
       }
@@ -141,6 +165,7 @@ class TlsTransport final : public Transport {
   BIO* in_ = nullptr;
   BIO* out_ = nullptr;
   std::string failure_;
+  bool refused_ = false;  // by the other side, for the certificate that it was shown or not shown
 };
 
 }  // namespace

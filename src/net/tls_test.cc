@@ -132,7 +132,19 @@ TEST_F(TlsTest, ShowsItsCertificate) {
 
 TEST_F(TlsTest, IsRefusedWithoutACertificate) {
   TlsServer server(server_, &client_);
-  EXPECT_FALSE(ask(server.endpoint(), {server_.cert_file, "", ""}));
+  const auto response = ask(server.endpoint(), {server_.cert_file, "", ""});
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().code, ErrorCode::denied);
+  EXPECT_THAT(response.error().message, HasSubstr("a client certificate is wanted there"));
+}
+
+TEST_F(TlsTest, IsRefusedWithACertificateThatIsNotTrusted) {
+  TlsServer server(server_, &client_);
+  const auto response =
+      ask(server.endpoint(), {server_.cert_file, server_.cert_file, server_.key_file});
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().code, ErrorCode::denied);
+  EXPECT_THAT(response.error().message, HasSubstr("the client certificate is not accepted there"));
 }
 
 TEST_F(TlsTest, UnknownAuthorityIsRefused) {

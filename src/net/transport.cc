@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -152,6 +153,20 @@ SocketResult connect_tcp(const std::string& host, int port, Deadline deadline) {
   return result;
 }
 
+Error cannot_connect(const Endpoint& endpoint, Error error) {
+  const bool is_unix = endpoint.scheme == Endpoint::Scheme::unix_socket;
+  return with_context(std::move(error),
+                      "cannot connect to " + (is_unix ? endpoint.path : endpoint.url()));
+}
+
+SocketResult with_tls(std::unique_ptr<Transport> socket, const Endpoint& endpoint, SSL_CTX* tls,
+                      Deadline deadline) {
+  if (endpoint.scheme != Endpoint::Scheme::https) return socket;
+  SocketResult secured = start_tls(std::move(socket), tls, endpoint.host, deadline);
+  if (!secured) return std::unexpected(cannot_connect(endpoint, std::move(secured.error())));
+  return secured;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Transport>> connect_to(const Endpoint& endpoint, SSL_CTX* tls,
@@ -159,14 +174,18 @@ Result<std::unique_ptr<Transport>> connect_to(const Endpoint& endpoint, SSL_CTX*
   const bool is_unix = endpoint.scheme == Endpoint::Scheme::unix_socket;
   SocketResult socket = is_unix ? connect_unix(endpoint.path, deadline)
                                 : connect_tcp(endpoint.host, endpoint.port, deadline);
-  if (socket && endpoint.scheme == Endpoint::Scheme::https) {
-    socket = start_tls(std::move(*socket), tls, endpoint.host, deadline);
+  if (!socket) return std::unexpected(cannot_connect(endpoint, std::move(socket.error())));
+  return with_tls(std::move(*socket), endpoint, tls, deadline);
+}
+
+Result<std::unique_ptr<Transport>> connect_over(int socket, const Endpoint& endpoint, SSL_CTX* tls,
+                                                Deadline deadline) {
+  auto transport = std::make_unique<SocketTransport>(socket);
+  const int flags = ::fcntl(socket, F_GETFL);
+  if (flags < 0 || ::fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0) {
+    return std::unexpected(cannot_connect(endpoint, {ErrorCode::unavailable, error_text(errno)}));
   }
-  if (!socket) {
-    const std::string where = is_unix ? endpoint.path : endpoint.url();
-    return std::unexpected(with_context(std::move(socket.error()), "cannot connect to " + where));
-  }
-  return socket;
+  return with_tls(std::move(transport), endpoint, tls, deadline);
 }
 
 }  // namespace fleet

@@ -44,4 +44,8 @@ Result<TlsContext> make_tls_context(const TlsOptions& options);
 Result<std::unique_ptr<Transport>> connect_to(const Endpoint& endpoint, SSL_CTX* tls,
                                               Deadline deadline);
 
+// The same over a stream socket that is connected already, and becomes the transport's.
+Result<std::unique_ptr<Transport>> connect_over(int socket, const Endpoint& endpoint, SSL_CTX* tls,
+                                                Deadline deadline);
+
 }  // namespace fleet

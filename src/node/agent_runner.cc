@@ -129,8 +129,10 @@ void AgentRunner::step(const AgentEvent& event) {
 
 void AgentRunner::run(const agent_effect::RunTask& task) {
   const UnitManager::Done done = [this, alive = std::weak_ptr(alive_), name = task.name,
-                                  id = task.id](Status result) {
-    if (!alive.expired()) step(agent_event::TaskDone{name, id, std::move(result)});
+                                  id = task.id, kind = task.kind](Status result) {
+    if (alive.expired()) return;
+    count(kind, result);
+    step(agent_event::TaskDone{name, id, std::move(result)});
   };
   switch (task.kind) {
     case TaskKind::query:
@@ -165,8 +167,16 @@ void AgentRunner::run(const agent_effect::Recheck& recheck) {
 
 void AgentRunner::run(const agent_effect::Reload&) {
   units_.reload([this, alive = std::weak_ptr(alive_)](Status result) {
-    if (!alive.expired()) step(agent_event::ReloadDone{std::move(result)});
+    if (alive.expired()) return;
+    count(TaskKind::reload, result);
+    step(agent_event::ReloadDone{std::move(result)});
   });
+}
+
+void AgentRunner::count(TaskKind kind, const Status& result) {
+  TaskCounts::Count& counted = counts_.by_kind[kind];
+  ++counted.ended;
+  if (!result) ++counted.failed;
 }
 
 void AgentRunner::run(const agent_effect::Observe& observe) {

@@ -2,7 +2,9 @@
 // completions its events.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -16,6 +18,15 @@
 #include "systemd/unit_manager.h"
 
 namespace fleet {
+
+// What the agent has had done to this machine's units so far, by kind of task; only grows.
+struct TaskCounts {
+  struct Count {
+    std::uint64_t ended = 0;
+    std::uint64_t failed = 0;  // of these
+  };
+  std::map<TaskKind, Count> by_kind;
+};
 
 class AgentRunner {
  public:
@@ -33,12 +44,14 @@ class AgentRunner {
   void leave(std::function<void()> done);
 
   const Agent& agent() const { return agent_; }
+  const TaskCounts& counts() const { return counts_; }
 
  private:
   void list_units();
   void read_schedule(const ReadResult& result);
   void change_schedule(const WatchBatch& batch);
   void step(const AgentEvent& event);
+  void count(TaskKind kind, const Status& result);
   void run(const agent_effect::RunTask& task);
   void run(const agent_effect::Recheck& recheck);
   void run(const agent_effect::Reload& reload);
@@ -55,6 +68,7 @@ class AgentRunner {
   Keys keys_;
   std::string machine_id_;
   Agent agent_;
+  TaskCounts counts_;
   Publisher publisher_;
   Feed schedule_;
   int list_failures_ = 0;

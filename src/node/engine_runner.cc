@@ -38,6 +38,15 @@ void EngineRunner::start() {
   leader_.start();
 }
 
+void EngineRunner::set_enabled(bool enabled) {
+  elect(election_event::TakePart{enabled});
+}
+
+void EngineRunner::set_options(EngineOptions options) {
+  engine_.set_options(options);
+  step(engine_event::TimePassed{});  // whom it holds back now may be free to move, or the reverse
+}
+
 void EngineRunner::lease_held(LeaseId lease) {
   elect(election_event::LeaseHeld{lease});
 }
@@ -106,9 +115,17 @@ void EngineRunner::elect(const ElectionEvent& event) {
 
 void EngineRunner::step(const EngineEvent& event) {
   if (registry_ == nullptr) return;
-  for (const EngineEffect& effect : engine_.step(event, *registry_, loop_.now())) {
+  const Time begun = loop_.now();
+  const std::uint64_t rounds_before = engine_.counts().rounds;
+  const std::vector<EngineEffect> effects = engine_.step(event, *registry_, begun);
+  if (engine_.counts().rounds != rounds_before) {
+    rounds_.observe(std::chrono::duration<double>(loop_.now() - begun).count());
+  }
+  for (const EngineEffect& effect : effects) {
     if (const auto* commit_effect = std::get_if<CommitEffect>(&effect)) {
       commit(commit_effect->id, commit_effect->transaction);
+    } else if (const auto* ask = std::get_if<AskLeasesEffect>(&effect)) {
+      ask_leases(*ask);
     } else if (const auto* wake = std::get_if<WakeEffect>(&effect)) {
       loop_.cancel(engine_timer_);
       engine_timer_ = loop_.call_at(wake->when, [this] {
@@ -128,6 +145,24 @@ void EngineRunner::commit(std::uint64_t id, Transaction transaction) {
                 [this, id, alive = std::weak_ptr(alive_)](Result<TransactionResult> result) {
                   if (!alive.expired()) step(engine_event::Committed{id, std::move(result)});
                 });
+}
+
+void EngineRunner::ask_leases(const AskLeasesEffect& ask) {
+  struct Asked {
+    engine_event::LeasesSeen seen;
+    std::size_t open = 0;
+  };
+  const auto asked = std::make_shared<Asked>();
+  asked->seen.id = ask.id;
+  asked->open = ask.machines.size();
+  for (const auto& [machine, lease] : ask.machines) {
+    store_.remaining_time(lease, [this, alive = std::weak_ptr(alive_), asked,
+                                  machine](Result<std::chrono::seconds> remaining) {
+      if (alive.expired()) return;
+      if (remaining) asked->seen.remaining[machine] = *remaining;
+      if (--asked->open == 0) step(asked->seen);
+    });
+  }
 }
 
 }  // namespace fleet

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "api/metrics_text.h"
 #include "base/event_loop.h"
 #include "base/log.h"
 #include "engine/election.h"
@@ -26,6 +27,9 @@ class EngineRunner {
   EngineRunner& operator=(const EngineRunner&) = delete;
 
   void start();
+  // Whether it is to take part in elections, and lead; it is until this says otherwise.
+  void set_enabled(bool enabled);
+  void set_options(EngineOptions options);
   void lease_held(LeaseId lease);
   void lease_lost();
   void contact(bool in_contact);
@@ -36,12 +40,15 @@ class EngineRunner {
   void registry_gone();
 
   bool is_leading() const { return election_.is_leading(); }
+  const Engine& engine() const { return engine_; }
+  const Histogram& rounds() const { return rounds_; }  // how long the engine's rounds took
 
  private:
   void elect(const ElectionEvent& event);
   void step(const EngineEvent& event);
   void begin_if_ready();
   void commit(std::uint64_t id, Transaction transaction);
+  void ask_leases(const AskLeasesEffect& ask);
 
   EventLoop& loop_;
   Store& store_;
@@ -51,6 +58,7 @@ class EngineRunner {
   Engine engine_;
   Feed leader_;
   std::function<void(bool)> on_leading_;
+  Histogram rounds_;
   Revision term_ = 0;                   // 0: does not lead
   const Registry* registry_ = nullptr;  // null: not read yet
   EventLoop::TimerId engine_timer_ = 0;

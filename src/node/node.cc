@@ -5,9 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
+#include "node/agent_dump.h"
 #include "node/agent_runner.h"
 #include "node/engine_runner.h"
 #include "node/feed.h"
+#include "node/metered_store.h"
+#include "node/metrics.h"
 #include "node/session.h"
 
 namespace fleet {
@@ -21,6 +25,8 @@ constexpr Duration kMirrorIdle = std::chrono::seconds(60);
 // With the store out of reach a stopped unit cannot be given away. Once all are stopped, leaving
 // waits no longer than this for it.
 constexpr Duration kLeaveWithoutStore = std::chrono::seconds(5);
+// A store that is there at all has taken this machine in by then.
+constexpr Duration kJoining = std::chrono::seconds(2);
 
 MachineRecord record_of(const NodeOptions& options) {
   MachineRecord record;
@@ -32,6 +38,10 @@ MachineRecord record_of(const NodeOptions& options) {
   return record;
 }
 
+EngineOptions engine_options(const NodeOptions& options) {
+  return {options.agent_ttl, options.mass_loss_percent};
+}
+
 }  // namespace
 
 struct Node::Impl final : ApiBackend {
@@ -39,15 +49,21 @@ struct Node::Impl final : ApiBackend {
   ~Impl() override {
     loop_.cancel(idle_timer_);
     loop_.cancel(leave_timer_);
+    loop_.cancel(joining_timer_);
   }
 
   // ApiBackend
+  Status ready() const override;
+  void add_metrics(MetricsText& metrics) const override;
   void read(std::function<void(Result<const Registry*>)> use) override;
   void commit(Transaction transaction,
               std::function<void(Result<TransactionResult>)> done) override;
   Explanation explain(const Registry& registry, const std::string& name) const override;
 
   void start();
+  void reconfigure(const NodeSettings& settings);
+  void handle(ApiRequest request, Api::Reply reply);
+  void answer_early();
   void on_registered(LeaseId lease, bool new_lease);
   void on_unregistered();
   void on_contact(bool in_contact);
@@ -65,9 +81,13 @@ struct Node::Impl final : ApiBackend {
     Revision at_least = 0;
     std::function<void(Result<const Registry*>)> use;
   };
+  struct Early {
+    ApiRequest request;
+    Api::Reply reply;
+  };
 
   EventLoop& loop_;
-  Store& store_;
+  MeteredStore store_;
   Log& log_;
   NodeOptions options_;
   Keys keys_;
@@ -75,11 +95,15 @@ struct Node::Impl final : ApiBackend {
   bool mirror_ready_ = false;
   mutable Placement placement_;  // of the mirror at `placed_at_`, for many explanations at once
   mutable Revision placed_at_ = -1;
+  double led_since_ = 0;     // as in EngineMetrics
   Revision last_write_ = 0;  // the newest revision that this node's API has written
   std::vector<Reader> readers_;
   Time last_asked_;
   EventLoop::TimerId idle_timer_ = 0;
   EventLoop::TimerId leave_timer_ = 0;
+  EventLoop::TimerId joining_timer_ = 0;  // not 0: this node has only just begun
+  std::vector<Early> early_;              // requests that came meanwhile
+  bool leaving_ = false;
   std::function<void()> on_left_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 
@@ -92,34 +116,66 @@ struct Node::Impl final : ApiBackend {
 
 Node::Impl::Impl(EventLoop& loop, Store& store, UnitManager& units, Log& log, NodeOptions options)
     : loop_(loop),
-      store_(store),
+      store_(loop, store),
       log_(log),
       options_(std::move(options)),
       keys_(options_.key_prefix),
       registry_(keys_),
-      mirror_(loop, store, keys_.everything(),
+      mirror_(loop, store_, keys_.everything(),
               {[this](const ReadResult& result) { on_mirror_read(result); },
                [this](const WatchBatch& batch) { on_mirror_batch(batch); },
                [this](const Error& error) { on_mirror_error(error); }}),
-      agent_(loop, store, units, log, keys_, options_.machine_id),
-      engine_(loop, store, log, keys_, options_.machine_id,
-              EngineOptions{options_.agent_ttl, options_.mass_loss_percent},
+      agent_(loop, store_, units, log, keys_, options_.machine_id),
+      engine_(loop, store_, log, keys_, options_.machine_id, engine_options(options_),
               [this](bool leading) { on_leading(leading); }),
       session_(
-          loop, store, log, keys_, options_.agent_ttl, record_of(options_),
+          loop, store_, log, keys_, options_.agent_ttl, record_of(options_),
           {[this](LeaseId lease, bool new_lease) { on_registered(lease, new_lease); },
            [this] { on_unregistered(); }, [this](bool in_contact) { on_contact(in_contact); }}),
-      api_(loop, *this, ApiOptions{options_.token_limit, options_.version}) {}
+      api_(loop, *this,
+           {options_.token_limit, options_.version, options_.machine_id, options_.registry,
+            options_.registry_location}) {}
 
 void Node::Impl::start() {
   agent_.start();
-  if (!options_.disable_engine) engine_.start();
+  engine_.set_enabled(!options_.disable_engine);
+  engine_.start();
   session_.start();
+  joining_timer_ = loop_.call_after(kJoining, [this] { answer_early(); });
+}
+
+// A node that has only just begun joins its cluster in a moment. Whoever asks meanwhile is not told
+// that there is none, but waits for that moment; but for whoever asks just that.
+void Node::Impl::handle(ApiRequest request, Api::Reply reply) {
+  const bool asks_for_health =
+      request.target.starts_with("/healthz") || request.target.starts_with("/readyz");
+  if (joining_timer_ == 0 || asks_for_health || early_.size() >= limits::kApiWaiters) {
+    return api_.handle(request, std::move(reply));
+  }
+  early_.push_back({std::move(request), std::move(reply)});
+}
+
+void Node::Impl::answer_early() {
+  loop_.cancel(std::exchange(joining_timer_, 0));
+  for (Early& early : std::exchange(early_, {})) {
+    api_.handle(early.request, std::move(early.reply));
+  }
+}
+
+void Node::Impl::reconfigure(const NodeSettings& settings) {
+  const NodeSettings before = std::exchange(static_cast<NodeSettings&>(options_), settings);
+  if (before.public_ip != settings.public_ip || before.metadata != settings.metadata) {
+    session_.describe(settings.public_ip, settings.metadata);
+  }
+  api_.set_token_limit(settings.token_limit);
+  engine_.set_options(engine_options(options_));
+  engine_.set_enabled(!settings.disable_engine);
 }
 
 void Node::Impl::on_registered(LeaseId lease, bool new_lease) {
   agent_.registered(lease, new_lease);
-  if (!options_.disable_engine && new_lease) engine_.lease_held(lease);
+  if (new_lease) engine_.lease_held(lease);
+  answer_early();
 }
 
 void Node::Impl::on_unregistered() {
@@ -133,6 +189,7 @@ void Node::Impl::on_contact(bool in_contact) {
 }
 
 void Node::Impl::on_leading(bool leading) {
+  led_since_ = leading && options_.unix_time ? options_.unix_time() : 0;
   if (leading) {
     mirror_.start();
     if (mirror_ready_) engine_.registry_loaded(registry_);
@@ -180,14 +237,28 @@ void Node::Impl::answer_readers() {
   readers_ = std::move(waiting);
 }
 
+Status Node::Impl::ready() const {
+  if (session_.is_registered()) return {};
+  return fail(ErrorCode::unavailable,
+              session_.is_in_contact()
+                  ? "this machine has not joined the cluster yet; its log says why"
+                  : "fleet server unable to communicate with etcd");
+}
+
+void Node::Impl::add_metrics(MetricsText& metrics) const {
+  add_build_info(metrics, options_.version, options_.registry);
+  const Engine& engine = engine_.engine();
+  fleet::add_metrics(metrics,
+                     {engine.counts(), engine_.rounds(), led_since_, engine_.is_leading()});
+  if (engine.is_leading() && mirror_ready_) add_cluster_metrics(metrics, registry_, engine);
+  fleet::add_metrics(metrics, agent_.agent(), agent_.counts());
+  fleet::add_metrics(metrics, store_.counts());
+  if (options_.add_process_metrics) options_.add_process_metrics(metrics);
+}
+
 void Node::Impl::read(std::function<void(Result<const Registry*>)> use) {
   last_asked_ = loop_.now();
-  if (!session_.is_registered()) {
-    return use(fail(ErrorCode::unavailable,
-                    session_.is_in_contact()
-                        ? "this machine has not joined the cluster yet; its log says why"
-                        : "fleet server unable to communicate with etcd"));
-  }
+  if (const Status status = ready(); !status) return use(std::unexpected(status.error()));
   if (mirror_ready_ && mirror_.is_running() && last_write_ <= registry_.revision()) {
     return use(&registry_);
   }
@@ -240,6 +311,7 @@ void Node::Impl::stop_mirror_if_idle() {
 }
 
 void Node::Impl::leave(std::function<void()> done) {
+  if (std::exchange(leaving_, true)) return;
   on_left_ = std::move(done);
   session_.announce_leaving([this](Status told) {
     if (!told) {
@@ -278,8 +350,12 @@ void Node::start() {
   impl_->start();
 }
 
+void Node::reconfigure(const NodeSettings& settings) {
+  impl_->reconfigure(settings);
+}
+
 void Node::handle(ApiRequest request, Api::Reply reply) {
-  impl_->api_.handle(std::move(request), std::move(reply));
+  impl_->handle(std::move(request), std::move(reply));
 }
 
 void Node::leave(std::function<void()> done) {
@@ -291,6 +367,10 @@ std::string Node::status() const {
   if (!impl_->session_.is_registered()) return "joining the cluster";
   return fmt::format("{}, {} units here", is_leading() ? "leading" : "following",
                      impl_->agent_.agent().units().size());
+}
+
+std::string Node::dump() const {
+  return agent_dump(impl_->agent_.agent(), impl_->options_.machine_id);
 }
 
 bool Node::is_leading() const {

@@ -1,5 +1,7 @@
 #include "node/publisher.h"
 
+#include <memory>
+
 #include <gtest/gtest.h>
 
 #include "store/memory/memory_store.h"
@@ -39,6 +41,9 @@ class PublisherTest : public testing::Test {
     return !etcd_.read({keys_.schedule("m", name), false}, 0)->values.empty();
   }
 
+  // Until all that can be said by now is said.
+  void settle() { loop_.run_for(100ms); }
+
   VirtualLoop loop_;
   MemoryRegistry etcd_{loop_};
   MemoryStore store_{loop_, etcd_};
@@ -57,21 +62,38 @@ class PublisherTest : public testing::Test {
 };
 
 TEST_F(PublisherTest, PublishesTheNewestStateOfManyUnitsInOneTransaction) {
+  publisher_.publish("a.service", state("inactive"));
+  settle();
   const Revision before = etcd_.revision();
   publisher_.publish("a.service", state("activating"));
   publisher_.publish("a.service", state("active"));
   publisher_.publish("b.service", state("failed"));
-  loop_.run_ready();
+  settle();
   EXPECT_EQ(active("a.service"), "active");
   EXPECT_EQ(active("b.service"), "failed");
   EXPECT_EQ(etcd_.revision(), before + 1);
 }
 
+// The agent says of a unit that it is loaded, and some milliseconds later that it runs.
+TEST_F(PublisherTest, StatesThatFollowEachOtherSoonShareATransaction) {
+  publisher_.publish("a.service", state("active"));
+  settle();
+  const Revision before = etcd_.revision();
+  publisher_.publish("b.service", state("inactive"));
+  loop_.run_for(3ms);
+  publisher_.publish("b.service", state("active"));
+  publisher_.publish("c.service", state("active"));
+  loop_.run_for(3ms);
+  EXPECT_EQ(active("b.service"), "active");
+  EXPECT_EQ(active("c.service"), "active");
+  EXPECT_EQ(etcd_.revision(), before + 1);
+}
+
 TEST_F(PublisherTest, AnAcknowledgementTakesTheRecordAndTheStateAway) {
   publisher_.publish("a.service", state("active"));
-  loop_.run_ready();
+  settle();
   publisher_.acknowledge("a.service", 1, decide("a.service"));
-  loop_.run_ready();
+  settle();
   EXPECT_TRUE(acknowledged_.at("a.service"));
   EXPECT_FALSE(decided("a.service"));
   EXPECT_EQ(active("a.service"), "");
@@ -81,9 +103,20 @@ TEST_F(PublisherTest, AnAcknowledgementOfAnOldRecordRemovesNothing) {
   const Revision old = decide("a.service");
   decide("a.service");
   publisher_.acknowledge("a.service", 1, old);
-  loop_.run_ready();
+  settle();
   EXPECT_TRUE(acknowledged_.at("a.service"));
   EXPECT_TRUE(decided("a.service"));
+}
+
+TEST_F(PublisherTest, AnAcknowledgementOfARecordThatIsGoneTakesTheStateAway) {
+  publisher_.publish("a.service", state("active"));
+  settle();
+  const Revision revision = decide("a.service");
+  ASSERT_TRUE(etcd_.commit({{}, {Delete{{keys_.schedule("m", "a.service"), false}}}}));
+  publisher_.acknowledge("a.service", 1, revision);
+  settle();
+  EXPECT_TRUE(acknowledged_.at("a.service"));
+  EXPECT_EQ(active("a.service"), "");
 }
 
 TEST_F(PublisherTest, ARefusedAcknowledgementHoldsUpNoOther) {
@@ -91,7 +124,7 @@ TEST_F(PublisherTest, ARefusedAcknowledgementHoldsUpNoOther) {
   decide("a.service");
   publisher_.acknowledge("a.service", 1, old);
   publisher_.acknowledge("b.service", 2, decide("b.service"));
-  loop_.run_ready();
+  settle();
   EXPECT_EQ(acknowledged_.size(), 2u);
   EXPECT_FALSE(decided("b.service"));
 }
@@ -99,7 +132,7 @@ TEST_F(PublisherTest, ARefusedAcknowledgementHoldsUpNoOther) {
 TEST_F(PublisherTest, WhatIsSaidOfAUnitAfterItsAcknowledgementComesAfterIt) {
   publisher_.acknowledge("a.service", 1, decide("a.service"));
   publisher_.publish("a.service", state("active"));
-  loop_.run_ready();
+  settle();
   EXPECT_TRUE(acknowledged_.at("a.service"));
   EXPECT_FALSE(decided("a.service"));
   EXPECT_EQ(active("a.service"), "active");
@@ -130,13 +163,63 @@ TEST_F(PublisherTest, TriesAgainUntilTheStoreAnswers) {
   EXPECT_EQ(active("a.service"), "active");
 }
 
+// A stalled connection that flows again: the store takes what nobody waits for any more.
+TEST_F(PublisherTest, WhatArrivesLateUndoesNothing) {
+  publisher_.publish("b.service", state("active"));
+  settle();
+  store_.set_link({.delay = 3s});
+  publisher_.publish("a.service", state("inactive"));
+  settle();
+  store_.break_calls();
+  store_.set_link({});
+  publisher_.publish("a.service", state("active"));
+  loop_.run_for(2s);
+  ASSERT_EQ(active("a.service"), "active");
+  loop_.run_for(10s);
+  EXPECT_EQ(active("a.service"), "active");
+}
+
+TEST_F(PublisherTest, WhatArrivesLateBringsNoStateBack) {
+  publisher_.publish("a.service", state("active"));
+  const Revision decided_at = decide("a.service");
+  settle();
+  store_.set_link({.delay = 3s});
+  publisher_.publish("a.service", state("inactive"));
+  settle();
+  store_.break_calls();
+  store_.set_link({});
+  publisher_.acknowledge("a.service", 1, decided_at);
+  loop_.run_for(2s);
+  ASSERT_EQ(active("a.service"), "");
+  loop_.run_for(10s);
+  EXPECT_EQ(active("a.service"), "");
+}
+
+TEST_F(PublisherTest, WhatAnEarlierFleetdSentUndoesNothing) {
+  auto line = std::make_unique<MemoryStore>(loop_, etcd_);
+  auto earlier = std::make_unique<Publisher>(loop_, *line, log_, keys_, "m",
+                                             [](const auto&, auto, const auto&) {});
+  line->set_link({.delay = 2s});
+  earlier->set_lease(lease_);
+  earlier->publish("a.service", state("inactive"));
+  loop_.run_for(5s);  // its fence has been written, and the state is on its way
+  ASSERT_EQ(active("a.service"), "");
+  earlier.reset();
+  line.reset();
+  publisher_.publish("a.service", state("active"));
+  settle();
+  ASSERT_EQ(active("a.service"), "active");
+  loop_.run_for(10s);
+  EXPECT_EQ(active("a.service"), "active");
+}
+
 TEST_F(PublisherTest, PublishesHundredsOfUnitsWithinTheLimitsOfATransaction) {
   for (int i = 0; i < 500; ++i) {
     const std::string name = "u" + std::to_string(i) + ".service";
     publisher_.publish("s" + name, state("active"));
     publisher_.acknowledge(name, 1, decide(name));
   }
-  loop_.run_ready();
+  settle();
   EXPECT_EQ(acknowledged_.size(), 500u);
   for (const auto& [name, result] : acknowledged_) EXPECT_TRUE(result) << name;
   EXPECT_EQ(active("su499.service"), "active");

@@ -1,10 +1,9 @@
 #include "node/session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
-
-#include "node/feed.h"
 
 namespace fleet {
 
@@ -16,7 +15,14 @@ Session::Session(EventLoop& loop, Store& store, Log& log, Keys keys, std::chrono
       keys_(std::move(keys)),
       ttl_(ttl),
       record_(std::move(record)),
-      callbacks_(std::move(callbacks)) {}
+      callbacks_(std::move(callbacks)),
+      record_feed_(loop, store, {keys_.machine(record_.id), false},
+                   {[this](const ReadResult& result) {
+                      record_seen(result.values.empty() ? result.revision
+                                                        : result.values.front().mod_revision);
+                    },
+                    [this](const WatchBatch& batch) { record_seen(batch.revision); },
+                    [](const Error&) {}}) {}  // that the store is out of reach is said elsewhere
 
 Session::~Session() {
   loop_.cancel(retry_timer_);
@@ -37,29 +43,37 @@ void Session::begin() {
     events.on_lost = [this](const Error& error) { lost(error); };
     store_.keep_lease(lease_, ttl_, std::move(events));
     renewed();
-    inspect();
+    publish();
   });
 }
 
-void Session::inspect() {
+// Makes the registry's record of this machine say what record_ says. One write at a time.
+void Session::publish() {
+  if (std::exchange(publishing_, true)) {
+    changed_ = true;
+    return;
+  }
+  changed_ = false;
   const KeyRange range{keys_.machine(record_.id), false};
-  store_.read(range, 0, [this, alive = std::weak_ptr(alive_)](Result<ReadResult> result) {
-    if (alive.expired() || closed_ || lease_ == 0) return;
-    if (!result) return retry("cannot read this machine's record", result.error());
-    if (result->values.empty()) return put_record(0);
-    const KeyValue& found = result->values.front();
-    const auto record = decode_machine(found.value);
-    if (record && record->boot_id != record_.boot_id) {
-      return retry(
-          "a machine with this machine ID is registered already",
-          Error{ErrorCode::conflict,
-                fmt::format("it has the address {} and another boot; it goes when its lease runs "
-                            "out. If it does not, two machines share /etc/machine-id: give one of "
-                            "them a new one",
-                            record->public_ip)});
-    }
-    put_record(found.mod_revision);
-  });
+  store_.read(
+      range, 0, [this, lease = lease_, alive = std::weak_ptr(alive_)](Result<ReadResult> result) {
+        if (alive.expired() || closed_ || lease_ != lease) return;
+        if (!result) return retry("cannot read this machine's record", result.error());
+        if (result->values.empty()) return put_record(0);
+        const KeyValue& found = result->values.front();
+        const auto record = decode_machine(found.value);
+        if (record && record->boot_id != record_.boot_id) {
+          return retry(
+              "a machine with this machine ID is registered already",
+              Error{ErrorCode::conflict,
+                    fmt::format(
+                        "it has the address {} and another boot; it goes when its lease runs "
+                        "out. If it does not, two machines share /etc/machine-id: give one of "
+                        "them a new one",
+                        record->public_ip)});
+        }
+        put_record(found.mod_revision);
+      });
 }
 
 void Session::put_record(Revision expected) {
@@ -68,22 +82,47 @@ void Session::put_record(Revision expected) {
   transaction.compares.push_back(
       {{key, false}, Compare::Field::mod_revision, Compare::Relation::equal, expected});
   transaction.operations.emplace_back(Put{key, encode(record_), lease_});
-  store_.commit(std::move(transaction),
-                [this, alive = std::weak_ptr(alive_)](Result<TransactionResult> result) {
-                  if (alive.expired() || closed_ || lease_ == 0) return;
-                  if (!result) return retry("cannot register this machine", result.error());
-                  if (!result->committed) return inspect();
-                  registered(result->revision);
-                });
+  changed_ = false;
+  store_.commit(std::move(transaction), [this, lease = lease_, alive = std::weak_ptr(alive_)](
+                                            Result<TransactionResult> result) {
+    if (alive.expired() || closed_ || lease_ != lease) return;
+    if (!result) return retry("cannot register this machine", result.error());
+    publishing_ = false;
+    if (!result->committed) return publish();
+    published(result->revision);
+  });
 }
 
-void Session::registered(Revision mod_revision) {
+void Session::published(Revision mod_revision) {
   record_revision_ = mod_revision;
-  registered_ = true;
   failures_ = 0;
   last_said_.clear();
-  log(LogLevel::info, fmt::format("registered (lease {:x}, TTL {} s)", lease_, ttl_.count()));
-  callbacks_.on_registered(lease_, true);
+  if (!std::exchange(registered_, true)) {
+    log(LogLevel::info, fmt::format("registered (lease {:x}, TTL {} s)", lease_, ttl_.count()));
+    record_feed_.start();
+    callbacks_.on_registered(lease_, true);
+  }
+  if (changed_ || seen_revision_ > record_revision_) return publish();
+  answer_leaving({});
+}
+
+// Our own writes are seen too, and are no newer than what we know.
+void Session::record_seen(Revision revision) {
+  seen_revision_ = std::max(seen_revision_, revision);
+  if (!registered_ || publishing_ || seen_revision_ <= record_revision_) return;
+  // Out of contact the record is likely to have gone with its lease; the next renewal will tell.
+  if (!in_contact_) return;
+  log(LogLevel::warning,
+      "this machine's record in the registry is gone or was changed by somebody else: it is "
+      "written again");
+  publish();
+}
+
+void Session::describe(const std::string& public_ip,
+                       const std::map<std::string, std::string>& metadata) {
+  record_.public_ip = public_ip;
+  record_.metadata = metadata;
+  if (registered_ || publishing_) publish();
 }
 
 void Session::renewed() {
@@ -113,6 +152,7 @@ void Session::set_contact(bool in_contact) {
   callbacks_.on_contact(in_contact);
   if (!registered_) return;
   if (in_contact) {
+    record_seen(seen_revision_);
     callbacks_.on_registered(lease_, false);
   } else {
     callbacks_.on_unregistered();
@@ -122,7 +162,9 @@ void Session::set_contact(bool in_contact) {
 void Session::lost(const Error& error) {
   log(LogLevel::warning, "the lease is lost, a new one is asked for: " + error.message);
   lease_ = 0;
+  publishing_ = false;
   loop_.cancel(std::exchange(retry_timer_, 0));
+  answer_leaving(std::unexpected(error));
   if (std::exchange(registered_, false)) callbacks_.on_unregistered();
   begin();
 }
@@ -137,37 +179,31 @@ void Session::retry(const std::string& what, const Error& error) {
   }
   retry_timer_ = loop_.call_after(backoff(failures_), [this] {
     retry_timer_ = 0;
+    publishing_ = false;
     if (lease_ == 0) {
       begin();
     } else {
-      inspect();
+      publish();
     }
   });
+  answer_leaving(std::unexpected(error));
 }
 
 void Session::announce_leaving(std::function<void(Status)> done) {
   record_.leaving = true;
   if (!registered_) return done(fail(ErrorCode::unavailable, "this machine is not registered"));
-  Transaction transaction;
-  const std::string key = keys_.machine(record_.id);
-  transaction.compares.push_back(
-      {{key, false}, Compare::Field::mod_revision, Compare::Relation::equal, record_revision_});
-  transaction.operations.emplace_back(Put{key, encode(record_), lease_});
-  store_.commit(std::move(transaction), [this, alive = std::weak_ptr(alive_),
-                                         done = std::move(done)](Result<TransactionResult> result) {
-    if (alive.expired()) return;
-    if (!result) return done(std::unexpected(result.error()));
-    if (!result->committed) {
-      return done(fail(ErrorCode::conflict, "this machine's record was changed by another"));
-    }
-    record_revision_ = result->revision;
-    done({});
-  });
+  on_leaving_told_ = std::move(done);
+  publish();
+}
+
+void Session::answer_leaving(const Status& result) {
+  if (const auto done = std::exchange(on_leaving_told_, {})) done(result);
 }
 
 void Session::close(std::function<void()> done) {
   closed_ = true;
   registered_ = false;
+  record_feed_.stop();
   loop_.cancel(std::exchange(retry_timer_, 0));
   loop_.cancel(std::exchange(contact_timer_, 0));
   if (lease_ == 0) return done();

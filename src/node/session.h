@@ -1,6 +1,9 @@
 // Session: this machine's presence in the cluster. It holds a lease, the record machine/<id> on it,
 // and knows whether the store can be heard.
 //
+// It watches over its record: one that somebody else removes or overwrites is written again, so
+// that nobody takes this machine for lost.
+//
 // A record of an earlier fleetd of this same boot is taken over at once. One of another boot means
 // either this machine's earlier life, which runs out with its lease, or a second machine with the
 // same machine ID, which must not be pushed aside: the session waits and says so.
@@ -8,12 +11,15 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "base/event_loop.h"
 #include "base/log.h"
 #include "cluster/keys.h"
 #include "cluster/values.h"
+#include "node/feed.h"
 #include "store/store.h"
 
 namespace fleet {
@@ -37,6 +43,9 @@ class Session {
 
   void start();
 
+  // Changes what the cluster is told about this machine.
+  void describe(const std::string& public_ip, const std::map<std::string, std::string>& metadata);
+
   // Marks the machine as leaving, so that nothing new is given to it. `done` runs with the result;
   // an error if the store could not be told.
   void announce_leaving(std::function<void(Status)> done);
@@ -50,9 +59,11 @@ class Session {
 
  private:
   void begin();
-  void inspect();
+  void publish();
   void put_record(Revision expected);
-  void registered(Revision mod_revision);
+  void published(Revision mod_revision);
+  void record_seen(Revision revision);
+  void answer_leaving(const Status& result);
   void renewed();
   void lost(const Error& error);
   void retry(const std::string& what, const Error& error);
@@ -69,8 +80,12 @@ class Session {
   SessionCallbacks callbacks_;
 
   LeaseId lease_ = 0;
-  Revision record_revision_ = 0;
   bool registered_ = false;
+  bool publishing_ = false;       // the record is being read or written
+  bool changed_ = false;          // record_ has changed since that began
+  Revision record_revision_ = 0;  // of our own last write of it
+  Revision seen_revision_ = 0;    // of the newest change of it that the watch has told
+  std::function<void(Status)> on_leaving_told_;
   bool in_contact_ = false;
   bool closed_ = false;
   int failures_ = 0;
@@ -78,6 +93,7 @@ class Session {
   Time last_heard_;
   EventLoop::TimerId retry_timer_ = 0;
   EventLoop::TimerId contact_timer_ = 0;
+  Feed record_feed_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

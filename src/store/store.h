@@ -8,8 +8,8 @@
 //  - Every change of the store has one revision; revisions only grow. A transaction's writes all
 //    have the same revision.
 //  - Every call ends: with a result or, within the request timeout that the implementation was
-//    made with, with ErrorCode::unavailable. After `unavailable` a transaction may or may not have
-//    been committed.
+//    made with, with ErrorCode::unavailable. (Of a read that comes in pieces that time is for each
+//    of them.) After `unavailable` a transaction may or may not have been committed.
 //  - Keys are byte strings, ordered by bytes. No key is empty: one that is, is ErrorCode::invalid
 //    (the empty prefix means every key).
 #pragma once
@@ -161,6 +161,10 @@ class Store {
   // while the event loop is busy, until revoke_lease, forget_lease or on_lost.
   // `ttl` is what grant_lease was called with; renewals are at most a third of it apart.
   virtual void keep_lease(LeaseId id, std::chrono::seconds ttl, LeaseCallbacks callbacks) = 0;
+
+  // How much longer a lease lives if nobody renews it, rounded down; zero if it does not exist.
+  // Fails: unavailable, denied.
+  virtual void remaining_time(LeaseId id, Callback<std::chrono::seconds> done) = 0;
 
   // Stops keeping a lease alive and leaves it to run out. Unknown ids are ignored.
   virtual void forget_lease(LeaseId id) = 0;

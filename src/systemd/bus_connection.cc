@@ -71,7 +71,8 @@ Error error_of(sd_bus_message* reply) {
   if (text.empty()) text = name;
   if (is_any_of(name, {SD_BUS_ERROR_ACCESS_DENIED, SD_BUS_ERROR_AUTH_FAILED,
                        SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED})) {
-    return {ErrorCode::denied, "systemd: " + text};
+    const char* next = geteuid() == 0 ? "" : "; polkit decides about that: systemctl status polkit";
+    return {ErrorCode::denied, "systemd: " + text + next};
   }
   if (is_any_of(name, {SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_DISCONNECTED,
                        SD_BUS_ERROR_NO_SERVER, SD_BUS_ERROR_NAME_HAS_NO_OWNER,
@@ -127,9 +128,12 @@ bool BusConnection::subscribe() {
   const bool bus_client = sd_bus_is_bus_client(bus_.get()) > 0;
   const std::string sender = bus_client ? std::string(",sender='") + kSystemd + "'" : "";
   bool good = match("type='signal',interface='org.freedesktop.systemd1.Manager'" + sender);
+  // What is of a unit's type alone (interface Service and so on) is about half of it, and of no
+  // use.
   good = good && match(
                      "type='signal',interface='org.freedesktop.DBus.Properties',"
-                     "member='PropertiesChanged',path_namespace='/org/freedesktop/systemd1/unit'" +
+                     "member='PropertiesChanged',arg0='org.freedesktop.systemd1.Unit',"
+                     "path_namespace='/org/freedesktop/systemd1/unit'" +
                      sender);
   if (bus_client) {
     good = good && match(
@@ -321,6 +325,7 @@ void BusConnection::close(bool tell) {
   bus_.reset();
   if (!tell) return;
   std::vector<std::unique_ptr<Call>> ordered;
+  ordered.reserve(calls.size());
   for (auto& [id, call] : calls) ordered.push_back(std::move(call));
   std::ranges::sort(ordered, {}, [](const auto& call) { return call->id; });
   const Error error{ErrorCode::unavailable,

@@ -93,11 +93,27 @@ FakeSystemd::~FakeSystemd() {
 }
 
 void FakeSystemd::set_script(const std::string& name, FakeScript script) {
-  scripts_.insert_or_assign(name, std::move(script));
+  scripts_.insert_or_assign(name, script);
 }
 
 void FakeSystemd::clear_script(const std::string& name) {
   scripts_.erase(name);
+}
+
+void FakeSystemd::end_hangs() {
+  std::vector<std::string> names;
+  names.reserve(units_.size());
+  for (const auto& [name, unit] : units_) names.push_back(name);
+  for (const std::string& name : names) {
+    Unit& unit = *find(name);
+    const bool stop_hung = std::exchange(unit.script.stop_hangs, false);
+    if (stop_hung && unit.active_state == "deactivating") {
+      finish_stop(name);
+    } else if (unit.script.start_hangs && !script_of(name, unit.text).start_hangs) {
+      unit.script.start_hangs = false;
+      if (unit.active_state == "activating") finish_start(name);
+    }
+  }
 }
 
 void FakeSystemd::start_by_hand(const std::string& name) {
@@ -109,13 +125,13 @@ void FakeSystemd::stop_by_hand(const std::string& name) {
 }
 
 void FakeSystemd::crash(const std::string& name) {
-  const Unit* unit = find(name);
+  Unit* unit = find(name);
   if (unit == nullptr) return;
-  if (unit->active_state == "active") process_ended(name, /*failed=*/true);
-  if (unit->active_state == "activating" && unit->job) {
-    set_state(name, "failed", "failed");
-    end_job(name, "failed");
-  }
+  if (unit->active_state == "active") return process_ended(name, /*failed=*/true);
+  if (unit->active_state != "activating") return;
+  loop_.cancel(std::exchange(unit->exit_timer, 0));
+  set_state(name, "failed", "failed");
+  if (unit->job) end_job(name, "failed");
 }
 
 void FakeSystemd::put_file(const std::string& name, const std::string& text) {
@@ -137,10 +153,14 @@ void FakeSystemd::connect() {
 }
 
 void FakeSystemd::reboot() {
+  ++boots_;
   disconnect();
   for (auto& [name, unit] : units_) {
     loop_.cancel(unit.exit_timer);
     if (unit.job) loop_.cancel(unit.job->timer);
+    if (witness_.on_active_state && unit.active_state != "inactive") {
+      witness_.on_active_state(name, unit.active_state, "inactive");
+    }
   }
   units_.clear();
   files_.clear();
@@ -154,9 +174,9 @@ UnitStatus FakeSystemd::status(const std::string& name) const {
   status.active_state = "inactive";
   status.sub_state = "dead";
   const auto file = files_.find(name);
-  if (split_unit_name(name).is_template()) {
+  if (!systemd_can_have(name)) {
     status.load_state = "error";
-    status.load_error = "Unit name " + name + " is missing the instance name.";
+    status.load_error = "systemd can have no unit of this name";
   } else if (const auto unit = units_.find(name); unit != units_.end()) {
     status.load_state = unit->second.load_state;
     status.active_state = unit->second.active_state;
@@ -197,6 +217,7 @@ bool FakeSystemd::enabled(const std::string& name) const {
 
 std::vector<std::string> FakeSystemd::active_units() const {
   std::vector<std::string> names;
+  names.reserve(units_.size());
   for (const auto& [name, unit] : units_) {
     if (unit.active_state == "active" || unit.active_state == "activating") names.push_back(name);
   }
@@ -210,7 +231,7 @@ FakeSystemd::ClientId FakeSystemd::attach(Client client) {
 }
 
 Result<FakeSystemd::JobId> FakeSystemd::enqueue(const std::string& name, Verb verb) {
-  if (split_unit_name(name).is_template()) {
+  if (!systemd_can_have(name)) {
     return fail(ErrorCode::failed, status(name).load_error);
   }
   const bool known = units_.contains(name);
@@ -298,12 +319,28 @@ FakeScript FakeSystemd::script_for(const std::string& name, const std::string& t
   return found == scripts_.end() ? script_of(name, text) : found->second;
 }
 
+bool FakeSystemd::loses_signals(const std::string& name) const {
+  const auto found = scripts_.find(name);
+  return found != scripts_.end() && found->second.loses_signals;
+}
+
+std::size_t FakeSystemd::outdated() const {
+  std::size_t count = 0;
+  for (const auto& [name, unit] : units_) {
+    const auto file = files_.find(name);
+    if (file == files_.end() || file->second.version != unit.version) ++count;
+  }
+  return count;
+}
+
 void FakeSystemd::begin_start(const std::string& name) {
   Unit& unit = *find(name);
   if (unit.active_state == "active" || unit.active_state == "reloading") {
     end_job(name, "done");
     return;
   }
+  // It goes on starting since an earlier job; this one ends with that.
+  if (unit.active_state == "activating") return;
   unit.script = script_for(name, unit.text);
   if (!unit.script.skipped) {
     ++invocations_[name];
@@ -324,10 +361,19 @@ void FakeSystemd::begin_start(const std::string& name) {
 
 void FakeSystemd::finish_start(const std::string& name) {
   Unit& unit = *find(name);
+  if (std::exchange(unit.script.start_job_times_out, false)) {
+    set_state(name, "activating", "start");
+    unit.exit_timer = loop_.call_after(unit.script.start_takes, [this, name] {
+      find(name)->exit_timer = 0;
+      finish_start(name);
+    });
+    end_job(name, "timeout");
+    return;
+  }
   const FakeScript& script = unit.script;
   if (script.start_fails) {
     set_state(name, "failed", "failed");
-    end_job(name, "failed");
+    if (unit.job) end_job(name, "failed");
     return;
   }
   if (script.oneshot && !script.remain_after_exit) {
@@ -343,7 +389,11 @@ void FakeSystemd::finish_start(const std::string& name) {
           });
     }
   }
-  end_job(name, "done");
+  if (unit.job) {
+    end_job(name, "done");
+  } else {
+    forget_if_idle(name);
+  }
 }
 
 void FakeSystemd::begin_stop(const std::string& name) {
@@ -387,9 +437,11 @@ void FakeSystemd::process_ended(const std::string& name, bool failed) {
 void FakeSystemd::end_job(const std::string& name, const std::string& result) {
   Unit& unit = *find(name);
   const JobId id = unit.job->id;
+  const Verb verb = unit.job->verb;
   loop_.cancel(unit.job->timer);
   unit.job.reset();
-  if (!script_for(name, unit.text).loses_signals) {
+  if (witness_.on_job_end) witness_.on_job_end(verb, name, result);
+  if (!loses_signals(name)) {
     const std::map<ClientId, Client> clients = clients_;
     for (const auto& [client_id, client] : clients) client.job_removed(id, name, result);
   }
@@ -401,8 +453,9 @@ void FakeSystemd::end_job(const std::string& name, const std::string& result) {
 void FakeSystemd::set_state(const std::string& name, const std::string& active,
                             const std::string& sub) {
   Unit& unit = *find(name);
-  unit.active_state = active;
+  const std::string before = std::exchange(unit.active_state, active);
   unit.sub_state = sub;
+  if (witness_.on_active_state && before != active) witness_.on_active_state(name, before, active);
   tell_changed(name);
 }
 
@@ -413,8 +466,7 @@ void FakeSystemd::forget_if_idle(const std::string& name) {
 }
 
 void FakeSystemd::tell_changed(const std::string& name) {
-  const auto unit = units_.find(name);
-  if (unit != units_.end() && script_for(name, unit->second.text).loses_signals) return;
+  if (loses_signals(name)) return;
   for (const auto& [id, client] : clients_) client.changed(name);
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/limits.h"
 #include "systemd/job_result.h"
 #include "unit/unit_name.h"
 
@@ -54,96 +55,120 @@ void FakeUnitManager::later(std::function<void()> action) {
   }
 }
 
-void FakeUnitManager::call(std::string_view operation, std::string name, std::function<void()> act,
-                           std::function<void(Error)> fail_with) {
+std::optional<Error> FakeUnitManager::obstacle(std::string_view operation,
+                                               const std::string& name) const {
+  // Files can be read and noted without systemd.
+  const bool needs_systemd = operation != "list" && operation != "set_note";
+  const bool names_unit = operation != "list" && operation != "reload";
+  if (const Status valid = check_unit_name(name); names_unit && !valid) return valid.error();
+  if (needs_systemd && !systemd_.connected_) return no_connection();
+  return systemd_.fault_hook_ ? systemd_.fault_hook_(operation, name) : std::nullopt;
+}
+
+void FakeUnitManager::call(std::string_view operation, std::string name, Act act,
+                           std::function<void(const Error&)> fail_with) {
   const std::uint64_t id = next_call_++;
-  calls_.emplace(id, PendingCall{std::move(fail_with), std::move(act)});
-  later([this, id, operation = std::string(operation), name = std::move(name)] {
-    const auto found = calls_.find(id);
-    if (found == calls_.end()) return;  // the connection was lost meanwhile
-    const PendingCall pending = std::move(found->second);
-    calls_.erase(found);
-    // Files can be read and noted without systemd.
-    const bool needs_systemd = operation != "list" && operation != "set_note";
-    const bool names_unit = operation != "list" && operation != "reload";
-    std::optional<Error> fault;
-    if (const Status valid = check_unit_name(name); names_unit && !valid) {
-      fault = valid.error();
-    } else if (needs_systemd && !systemd_.connected_) {
-      fault = no_connection();
-    } else if (systemd_.fault_hook_) {
-      fault = systemd_.fault_hook_(operation, name);
+  calls_.emplace(id, std::move(fail_with));
+  auto arrive = [this, &systemd = systemd_, boot = systemd_.boots_,
+                 alive = std::weak_ptr<bool>(alive_), id, operation = std::string(operation),
+                 name = std::move(name), act = std::move(act)] {
+    if (alive.expired()) {
+      if (systemd.connected_ && systemd.boots_ == boot) act(nullptr);
+      return;
     }
-    if (fault) {
-      pending.fail(*fault);
+    if (!calls_.contains(id)) return;  // the connection was lost meanwhile
+    Reply reply;
+    if (const std::optional<Error> fault = obstacle(operation, name)) {
+      reply = [fail_with = calls_.at(id), fault = *fault] { fail_with(fault); };
     } else {
-      pending.act();
+      reply = act(this);
     }
-  });
+    if (!reply) {  // it comes when the job has ended
+      calls_.erase(id);
+      return;
+    }
+    loop_.post(guarded([this, id, reply = std::move(reply)] {
+      if (calls_.erase(id) != 0) reply();
+    }));
+  };
+  const bool is_message = operation == "start" || operation == "stop" || operation == "restart" ||
+                          operation == "reload";
+  if (!is_message) return later(std::move(arrive));
+  if (systemd_.latency_ == Duration::zero()) {
+    systemd_.loop_.post(std::move(arrive));
+  } else {
+    systemd_.loop_.call_after(systemd_.latency_, std::move(arrive));
+  }
 }
 
 void FakeUnitManager::list(Callback<std::vector<LocalUnit>> done) {
-  auto act = [this, done] {
+  auto act = [this, done](FakeUnitManager*) -> Reply {
     std::vector<LocalUnit> units;
     for (const auto& [name, file] : systemd_.files_) {
       if (check_unit_name(name)) units.push_back({name, file.text, file.note});
     }
-    done(std::move(units));
+    return [done, units = std::move(units)] { done(units); };
   };
-  call("list", "", std::move(act), [done](Error error) { done(std::unexpected(error)); });
+  call("list", "", std::move(act), [done](const Error& error) { done(std::unexpected(error)); });
 }
 
 void FakeUnitManager::write(std::string name, std::string text, bool enable, Done done) {
-  auto act = [this, name, text = std::move(text), enable, done] {
+  auto act = [this, name, text = std::move(text), enable, done](FakeUnitManager*) -> Reply {
+    if (name.size() > limits::kFileNameBytes) {
+      return [done] { done(fail(ErrorCode::failed, "File name too long")); };
+    }
     systemd_.write(name, text, enable);
-    done({});
+    return [done] { done({}); };
   };
-  call("write", name, std::move(act), [done](Error error) { done(std::unexpected(error)); });
+  call("write", name, std::move(act), [done](const Error& error) { done(std::unexpected(error)); });
 }
 
 void FakeUnitManager::remove(std::string name, Done done) {
-  auto act = [this, name, done] {
+  auto act = [this, name, done](FakeUnitManager*) -> Reply {
     systemd_.remove(name);
-    done({});
+    return [done] { done({}); };
   };
-  call("remove", name, std::move(act), [done](Error error) { done(std::unexpected(error)); });
+  call("remove", name, std::move(act),
+       [done](const Error& error) { done(std::unexpected(error)); });
 }
 
 void FakeUnitManager::reload(Done done) {
-  auto act = [this, done] {
-    systemd_.reload();
-    done({});
+  auto act = [&systemd = systemd_, done](FakeUnitManager*) -> Reply {
+    if (systemd.witness_.on_reload) systemd.witness_.on_reload(systemd.outdated());
+    systemd.reload();
+    return [done] { done({}); };
   };
-  call("reload", "", std::move(act), [done](Error error) { done(std::unexpected(error)); });
+  call("reload", "", std::move(act), [done](const Error& error) { done(std::unexpected(error)); });
 }
 
 void FakeUnitManager::start(std::string name, Done done) {
-  run_job(FakeCall::Verb::start, "start", std::move(name), std::move(done));
+  run_job(FakeCall::Verb::start, "start", name, done);
 }
 
 void FakeUnitManager::stop(std::string name, Done done) {
-  run_job(FakeCall::Verb::stop, "stop", std::move(name), std::move(done));
+  run_job(FakeCall::Verb::stop, "stop", name, done);
 }
 
 void FakeUnitManager::restart(std::string name, Done done) {
-  run_job(FakeCall::Verb::restart, "restart", std::move(name), std::move(done));
+  run_job(FakeCall::Verb::restart, "restart", name, done);
 }
 
-void FakeUnitManager::run_job(FakeCall::Verb verb, std::string_view operation, std::string name,
-                              Done done) {
-  auto act = [this, verb, name, done] {
+void FakeUnitManager::run_job(FakeCall::Verb verb, std::string_view operation,
+                              const std::string& name, const Done& done) {
+  auto act = [&systemd = systemd_, verb, name, done](FakeUnitManager* client) -> Reply {
     // Who waits for the job that this call may cancel has to know what did it.
-    last_verb_.insert_or_assign(name, verb);
-    const bool runs_never = split_unit_name(name).is_template();
-    if (verb == FakeCall::Verb::stop && runs_never) return done({});
-    const Result<FakeSystemd::JobId> job = systemd_.enqueue(name, verb);
-    if (!job) {
-      done(std::unexpected(job.error()));
-      return;
+    if (client != nullptr) client->last_verb_.insert_or_assign(name, verb);
+    if (verb == FakeCall::Verb::stop && !systemd_can_have(name)) return [done] { done({}); };
+    if (systemd.witness_.on_call) {
+      systemd.witness_.on_call(verb, name, systemd.status(name).active_state);
     }
-    jobs_[*job].emplace_back(verb, done);
+    const Result<FakeSystemd::JobId> job = systemd.enqueue(name, verb);
+    if (!job) return [done, error = job.error()] { done(std::unexpected(error)); };
+    if (client != nullptr) client->jobs_[*job].emplace_back(verb, done);
+    return {};
   };
-  call(operation, name, std::move(act), [done](Error error) { done(std::unexpected(error)); });
+  call(operation, name, std::move(act),
+       [done](const Error& error) { done(std::unexpected(error)); });
 }
 
 void FakeUnitManager::on_job_removed(FakeSystemd::JobId id, const std::string& name,
@@ -167,14 +192,10 @@ void FakeUnitManager::on_job_removed(FakeSystemd::JobId id, const std::string& n
 }
 
 void FakeUnitManager::query(std::string name, Callback<UnitStatus> done) {
-  auto act = [this, name, done] {
-    if (split_unit_name(name).is_template()) {
-      done(fail(ErrorCode::failed, systemd_.status(name).load_error));
-    } else {
-      done(systemd_.status(name));
-    }
+  auto act = [this, name, done](FakeUnitManager*) -> Reply {
+    return [done, status = systemd_.status(name)] { done(status); };
   };
-  call("query", name, std::move(act), [done](Error error) { done(std::unexpected(error)); });
+  call("query", name, std::move(act), [done](const Error& error) { done(std::unexpected(error)); });
 }
 
 void FakeUnitManager::observe(std::string name) {
@@ -209,8 +230,8 @@ void FakeUnitManager::on_connection(bool connected) {
   auto calls = std::exchange(calls_, {});
   auto jobs = std::exchange(jobs_, {});
   // In order of the calls, and from the loop: whoever cuts the connection is no callback's caller.
-  for (auto& [id, pending] : calls) {
-    loop_.post(guarded([fail_with = std::move(pending.fail)] { fail_with(no_connection()); }));
+  for (auto& [id, fail_with] : calls) {
+    loop_.post(guarded([end = std::move(fail_with)] { end(no_connection()); }));
   }
   for (auto& [id, waiting] : jobs) {
     for (auto& [verb, done] : waiting) {
@@ -220,16 +241,18 @@ void FakeUnitManager::on_connection(bool connected) {
 }
 
 void FakeUnitManager::set_note(std::string name, std::string note, Done done) {
-  auto act = [this, name, note = std::move(note), done] {
+  auto act = [this, name, note = std::move(note), done](FakeUnitManager*) -> Reply {
     const auto file = systemd_.files_.find(name);
     if (file == systemd_.files_.end()) {
-      done(fail(ErrorCode::not_found, "there is no unit file " + name + " to keep a note with"));
-      return;
+      return [done, name] {
+        done(fail(ErrorCode::not_found, "there is no unit file " + name + " to keep a note with"));
+      };
     }
     file->second.note = note;
-    done({});
+    return [done] { done({}); };
   };
-  call("set_note", name, std::move(act), [done](Error error) { done(std::unexpected(error)); });
+  call("set_note", name, std::move(act),
+       [done](const Error& error) { done(std::unexpected(error)); });
 }
 
 }  // namespace fleet

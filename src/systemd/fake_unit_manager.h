@@ -25,10 +25,13 @@ namespace fleet {
 
 // How one unit behaves on this machine.
 struct FakeScript {
-  Duration start_takes{};      // from the start job's beginning to its result
-  Duration stop_takes{};       // from the stop job's beginning to its result
-  bool start_fails = false;    // the start job's result is "failed"
-  bool start_hangs = false;    // the start job never ends by itself; a stop ends it
+  Duration start_takes{};    // from the start job's beginning to its result
+  Duration stop_takes{};     // from the stop job's beginning to its result
+  bool start_fails = false;  // the start job's result is "failed"
+  bool start_hangs = false;  // the start job never ends by itself; a stop ends it
+  // The start job's result is "timeout" (JobTimeoutSec=), and the unit goes on starting by itself:
+  // it is active as much later again.
+  bool start_job_times_out = false;
   bool stop_hangs = false;     // the stop job never ends by itself
   bool loses_signals = false;  // no job of it is seen to end and no change of it is reported
   bool skipped = false;        // a condition of it is not met
@@ -54,9 +57,23 @@ struct FakeCall {
   std::uint64_t invocations = 0;  // how often the unit had been run once the call had acted
 };
 
+// Hears of everything as it happens, for a simulation that checks each step. All may be empty.
+struct FakeWitness {
+  // A client has called, and the unit's active state was `before`; nothing has been done yet.
+  std::function<void(FakeCall::Verb verb, const std::string& name, const std::string& before)>
+      on_call;
+  // A client's, or a by-hand, job has ended, with systemd's word for how.
+  std::function<void(FakeCall::Verb verb, const std::string& name, const std::string& result)>
+      on_job_end;
+  std::function<void(const std::string& name, const std::string& before, const std::string& now)>
+      on_active_state;
+  // A client has asked for a reload; for how many units systemd wanted one.
+  std::function<void(std::size_t wanted)> on_reload;
+};
+
 class FakeSystemd {
  public:
-  // `loop` must outlive this.
+  // `loop` is the machine's and must outlive this.
   explicit FakeSystemd(EventLoop& loop);
   ~FakeSystemd();
   FakeSystemd(const FakeSystemd&) = delete;
@@ -65,6 +82,9 @@ class FakeSystemd {
   // From its next start on the unit follows `script`, whatever its file says.
   void set_script(const std::string& name, FakeScript script);
   void clear_script(const std::string& name);
+  // What hangs by a script goes on, as if a time limit of systemd's had run out. What hangs by its
+  // file does not.
+  void end_hangs();
 
   // Asked before each call of a client acts, with the member of UnitManager ("start") and the
   // unit's name; a returned error is the call's outcome. Empty: no faults.
@@ -74,6 +94,9 @@ class FakeSystemd {
 
   // How long each call and each signal is on its way. Zero: one turn of the loop.
   void set_latency(Duration latency) { latency_ = latency; }
+  Duration latency() const { return latency_; }
+
+  void set_witness(FakeWitness witness) { witness_ = std::move(witness); }
 
   // What happens on the machine without fleet.
   void start_by_hand(const std::string& name);
@@ -153,6 +176,9 @@ class FakeSystemd {
   void load(const std::string& name, Unit& unit) const;
   std::string load_state_of(const std::string& name, const std::string& text) const;
   FakeScript script_for(const std::string& name, const std::string& text) const;
+  bool loses_signals(const std::string& name) const;
+  // For how many units NeedDaemonReload holds.
+  std::size_t outdated() const;
 
   void begin_start(const std::string& name);
   void finish_start(const std::string& name);
@@ -168,6 +194,7 @@ class FakeSystemd {
 
   EventLoop& loop_;
   FaultHook fault_hook_;
+  FakeWitness witness_;
   Duration latency_{};
   bool connected_ = true;
   std::map<std::string, File> files_;
@@ -178,6 +205,7 @@ class FakeSystemd {
   std::vector<FakeCall> calls_;
   std::uint64_t next_id_ = 1;
   std::uint64_t reloads_ = 0;
+  std::uint64_t boots_ = 0;
 };
 
 class FakeUnitManager final : public UnitManager {
@@ -202,16 +230,20 @@ class FakeUnitManager final : public UnitManager {
   void set_note(std::string name, std::string note, Done done) override;
 
  private:
-  struct PendingCall {
-    std::function<void(Error)> fail;
-    std::function<void()> act;
-  };
+  using Reply = std::function<void()>;
+  // What a call does in systemd and what the client is to hear of it. The client may be gone by
+  // then: null.
+  using Act = std::function<Reply(FakeUnitManager* client)>;
 
   // Lets `act` run after the latency, unless the connection is or gets lost or a fault is due: then
-  // `fail` runs. Exactly one of them runs, unless this is destroyed before.
-  void call(std::string_view operation, std::string name, std::function<void()> act,
-            std::function<void(Error)> fail);
-  void run_job(FakeCall::Verb verb, std::string_view operation, std::string name, Done done);
+  // `fail` runs. Exactly one of `fail` and the reply runs, unless this is destroyed before. A
+  // message to systemd arrives also when this is destroyed meanwhile, but not after a reboot.
+  void call(std::string_view operation, std::string name, Act act,
+            std::function<void(const Error&)> fail);
+  // What keeps systemd from doing so.
+  std::optional<Error> obstacle(std::string_view operation, const std::string& name) const;
+  void run_job(FakeCall::Verb verb, std::string_view operation, const std::string& name,
+               const Done& done);
   void on_job_removed(FakeSystemd::JobId id, const std::string& name, const std::string& result);
   void on_connection(bool connected);
   void report_soon(const std::string& name);
@@ -225,7 +257,7 @@ class FakeUnitManager final : public UnitManager {
   Listener listener_;
   std::set<std::string> observed_;
   std::set<std::string> reports_due_;
-  std::map<std::uint64_t, PendingCall> calls_;  // on their way to systemd
+  std::map<std::uint64_t, std::function<void(Error)>> calls_;  // without an answer yet
   std::uint64_t next_call_ = 1;
   std::map<FakeSystemd::JobId, std::vector<std::pair<FakeCall::Verb, Done>>> jobs_;
   std::map<std::string, FakeCall::Verb> last_verb_;  // of our latest call for each unit

@@ -61,6 +61,59 @@ TEST_F(FakeUnitManagerTest, AStartTakesItsTime) {
   EXPECT_TRUE(stopped && *stopped);
 }
 
+TEST_F(FakeUnitManagerTest, AStartGoesOnAfterItsJobTimedOut) {
+  write("a.service");
+  systemd_.set_script("a.service", {.start_takes = seconds(5), .start_job_times_out = true});
+  std::optional<Status> first, second;
+  manager_->start("a.service", into(first));
+  loop_.run_for(seconds(6));
+  EXPECT_TRUE(first && !*first);
+  EXPECT_EQ(states("a.service"), "activating start");
+  manager_->start("a.service", into(second));
+  loop_.run_for(seconds(3));
+  EXPECT_FALSE(second);
+  loop_.run_for(seconds(1));
+  EXPECT_TRUE(second && *second);
+  EXPECT_EQ(states("a.service"), "active running");
+  EXPECT_EQ(systemd_.invocations("a.service"), 1U);
+}
+
+TEST_F(FakeUnitManagerTest, WhatWasSentIsDoneAlsoWhenTheClientIsGone) {
+  write("a.service");
+  std::optional<Status> started;
+  manager_->start("a.service", into(started));
+  manager_.reset();
+  loop_.run_for(seconds(1));
+  EXPECT_EQ(states("a.service"), "active running");
+  EXPECT_FALSE(started);
+}
+
+TEST_F(FakeUnitManagerTest, TellsAWitnessOfEachStep) {
+  std::vector<std::string> seen;
+  systemd_.set_witness(
+      {.on_call =
+           [&](FakeCall::Verb verb, const std::string& name, const std::string& before) {
+             seen.push_back((verb == FakeCall::Verb::stop ? "stop " : "start ") + name + " " +
+                            before);
+           },
+       .on_job_end = [&](FakeCall::Verb, const std::string&,
+                         const std::string& result) { seen.push_back(result); },
+       .on_active_state = [&](const std::string&, const std::string& before,
+                              const std::string& now) { seen.push_back(before + " " + now); },
+       .on_reload = [&](std::size_t wanted) { seen.push_back(std::to_string(wanted)); }});
+  write("a.service");
+  std::optional<Status> done;
+  manager_->start("a.service", into(done));
+  loop_.run_ready();
+  write("a.service", "[Service]\nExecStart=/bin/sleep 2000000\n");
+  manager_->reload(into(done));
+  loop_.run_ready();
+  manager_->stop("a.service", into(done));
+  loop_.run_ready();
+  EXPECT_THAT(seen, ElementsAre("start a.service inactive", "inactive active", "done", "1",
+                                "stop a.service active", "active inactive", "done"));
+}
+
 TEST_F(FakeUnitManagerTest, AStartDuringAStopComesAfterIt) {
   write("a.service");
   systemd_.set_script("a.service", {.stop_takes = seconds(3)});

@@ -73,6 +73,7 @@ void JournalLog::write(const LogLine& line) {
   if (!line.unit.empty()) fields.push_back("FLEET_UNIT=" + line.unit);
   if (!line.machine.empty()) fields.push_back("FLEET_MACHINE=" + line.machine);
   std::vector<iovec> parts;
+  parts.reserve(fields.size());
   for (std::string& field : fields) parts.push_back({field.data(), field.size()});
   sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
 }

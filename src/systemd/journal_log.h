@@ -11,6 +11,7 @@ namespace fleet {
 class JournalLog final : public Log {
  public:
   explicit JournalLog(LogLevel least);
+  void set_least(LogLevel least) { least_ = least; }
   void write(const LogLine& line) override;
 
  private:

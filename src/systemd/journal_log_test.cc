@@ -16,9 +16,11 @@ TEST(JournalLog, WritesLinesToStandardErrorThatIsNoJournal) {
     log.write({LogLevel::info, "starts", "", "m1"});
     log.write({LogLevel::warning, "fails", "a.service", ""});
     log.write({LogLevel::error, "100% {broken}", "", ""});
+    log.set_least(LogLevel::debug);
+    log.write({LogLevel::debug, "shown", "", ""});
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(),
-            "INFO starts\nWARN a.service: fails\nERROR 100% {broken}\n");
+            "INFO starts\nWARN a.service: fails\nERROR 100% {broken}\nDEBUG shown\n");
   unsetenv("JOURNAL_STREAM");
 }
 

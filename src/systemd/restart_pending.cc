@@ -1,3 +1,4 @@
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -20,9 +21,13 @@ Result<std::string> own_unit(bool user) {
   char* raw = nullptr;
   const int found = user ? sd_pid_get_user_unit(0, &raw) : sd_pid_get_unit(0, &raw);
   const std::unique_ptr<char, decltype(&std::free)> name(raw, &std::free);
+  if (found == -ENODATA) {
+    return fail(ErrorCode::not_found, "systemd does not run this process: it is of no unit");
+  }
   if (found < 0) {
-    return fail(ErrorCode::not_found,
-                std::string("systemd does not run this process: ") + std::strerror(-found));
+    return fail(
+        ErrorCode::unavailable,
+        std::string("this process cannot find out which unit it is of: ") + std::strerror(-found));
   }
   return std::string(name.get());
 }

@@ -1,6 +1,8 @@
 #include "systemd/sdbus_unit_manager.h"
 
 #include <cstdlib>
+#include <map>
+#include <memory>
 #include <utility>
 
 #include <systemd/sd-bus.h>
@@ -11,6 +13,7 @@
 #include "systemd/unit_directory.h"
 #include "systemd/unit_jobs.h"
 #include "systemd/unit_observer.h"
+#include "systemd/unit_properties.h"
 #include "systemd/unit_query.h"
 #include "unit/unit_name.h"
 
@@ -75,12 +78,12 @@ class SdbusUnitManager::Impl {
       if (!disabled) return done(disabled);
       const Status written = files_.write(name, text);
       observer_.file_changed(name);
-      if (!written || !enable) return done(written);
-      enable_unit(name, done);
+      if (!written) return done(written);
+      when_noticeable([this, name, enable, done] { enable ? enable_unit(name, done) : done({}); });
     };
     // Links that the old file asked for are not those of the new one.
     if (old_text && has_install_section(*old_text)) {
-      disable_unit(name, std::move(place));
+      disable_unit(name, place);
     } else {
       place({});
     }
@@ -93,12 +96,12 @@ class SdbusUnitManager::Impl {
       if (!disabled) return done(disabled);
       if (Status removed = files_.remove(name); !removed) return done(removed);
       observer_.file_changed(name);
-      reset_failed(name, done);
+      when_noticeable([this, name, done] { reset_failed(name, done); });
     };
     const Result<std::string> text = files_.read(name);
     const bool can_be_enabled = text ? has_install_section(*text) : files_.has_traces(name);
     if (can_be_enabled) {
-      disable_unit(name, std::move(forget));
+      disable_unit(name, forget);
     } else {
       forget({});
     }
@@ -120,7 +123,10 @@ class SdbusUnitManager::Impl {
   void query(const std::string& name, Callback<UnitStatus> user_done) {
     Callback<UnitStatus> done = later(std::move(user_done));
     if (Status valid = check_unit_name(name); !valid) return done(std::unexpected(valid.error()));
-    UnitQuery::ask(bus_, name, BusConnection::Urgency::now, std::move(done));
+    if (observer_.observes(name)) return observer_.query(name, std::move(done));
+    std::erase_if(queries_, [](const auto& asked) { return asked.second.expired(); });
+    queries_.emplace(unit_object_path(name),
+                     UnitQuery::ask(bus_, name, BusConnection::Urgency::now, std::move(done)));
   }
 
   void observe(const std::string& name) { observer_.observe(name); }
@@ -159,6 +165,15 @@ class SdbusUnitManager::Impl {
     });
   }
 
+  // A unit that is started before systemd can notice its file is one that systemd does not know.
+  void when_noticeable(std::function<void()> action) {
+    if (files_.noticeable()) return action();
+    loop_.call_after(std::chrono::milliseconds(1),
+                     [this, alive = std::weak_ptr<bool>(alive_), action = std::move(action)] {
+                       if (!alive.expired()) when_noticeable(action);
+                     });
+  }
+
   void report(const std::string& name, const UnitStatus& status) {
     post([this, name, status] {
       if (!observer_.observes(name) || !listener_) return;
@@ -186,24 +201,24 @@ class SdbusUnitManager::Impl {
   }
 
   // Success also where there is nothing to disable.
-  void disable_unit(const std::string& name, Done done) {
+  void disable_unit(const std::string& name, const Done& done) {
     const auto arguments = [&name](sd_bus_message* message) {
       return sd_bus_message_append(message, "asb", 1, name.c_str(), /*runtime=*/1);
     };
-    tidy_up("DisableUnitFiles", arguments, "disable " + name, std::move(done));
+    tidy_up("DisableUnitFiles", arguments, "disable " + name, done);
   }
 
-  void reset_failed(const std::string& name, Done done) {
+  void reset_failed(const std::string& name, const Done& done) {
     const auto arguments = [&name](sd_bus_message* message) {
       return sd_bus_message_append(message, "s", name.c_str());
     };
-    tidy_up("ResetFailedUnit", arguments, "forget the failure of " + name, std::move(done));
+    tidy_up("ResetFailedUnit", arguments, "forget the failure of " + name, done);
   }
 
   // A call whose refusal means that systemd knows no such unit, or could not know one: then there
   // is nothing to tidy up, and a unit must not stay for ever because systemd cannot read it.
   void tidy_up(const char* member, const BusConnection::Arguments& arguments,
-               const std::string& what, Done done) {
+               const std::string& what, const Done& done) {
     auto on_reply = [what, done](const Result<sd_bus_message*>& reply) {
       if (reply || (reply.error().code != ErrorCode::unavailable &&
                     reply.error().code != ErrorCode::denied)) {
@@ -229,11 +244,22 @@ class SdbusUnitManager::Impl {
     for (const Done& done : waiting) done(std::unexpected(no_connection()));
   }
 
+  // For whoever observes the unit, and for what is being asked about it: an answer that comes after
+  // this signal must not be older.
+  void properties_changed(const std::string& path, sd_bus_message* signal) {
+    observer_.properties_changed(path, signal);
+    const auto [first, last] = queries_.equal_range(path);
+    for (auto asked = first; asked != last; ++asked) {
+      const auto query = asked->second.lock();
+      if (query == nullptr || sd_bus_message_rewind(signal, /*complete=*/1) < 0) continue;
+      query->properties_changed(signal);
+    }
+  }
+
   void on_signal(sd_bus_message* message) {
     const char* interface = sd_bus_message_get_interface(message);
     if (std::string_view(interface) == "org.freedesktop.DBus.Properties") {
-      observer_.properties_changed(sd_bus_message_get_path(message), message);
-      return;
+      return properties_changed(sd_bus_message_get_path(message), message);
     }
     const std::string_view member = sd_bus_message_get_member(message);
     if (member == "JobRemoved") {
@@ -262,10 +288,11 @@ class SdbusUnitManager::Impl {
   BusConnection bus_;
   UnitJobs jobs_;
   UnitObserver observer_;
+  std::multimap<std::string, std::weak_ptr<UnitQuery>> queries_;  // under way, by object path
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-SdbusUnitManager::SdbusUnitManager(FdLoop& loop, Options options)
+SdbusUnitManager::SdbusUnitManager(FdLoop& loop, const Options& options)
     : impl_(std::make_unique<Impl>(loop, options)) {}
 
 SdbusUnitManager::~SdbusUnitManager() = default;

@@ -6,7 +6,8 @@
 // where units_directory is on a disk.
 //
 // fleet makes the links itself, as LinkUnitFiles would: systemd 255 and later answer each such call
-// by declaring every loaded unit in need of a daemon-reload. EnableUnitFiles and DisableUnitFiles
+// by declaring every loaded unit in need of a daemon-reload. So its user must be allowed to add
+// names to that directory (packaging/fleet.tmpfiles). EnableUnitFiles and DisableUnitFiles
 // are used for files with an [Install] section only.
 //
 // A broken connection ends every open call with ErrorCode::unavailable. It is made again by itself;
@@ -31,7 +32,7 @@ class SdbusUnitManager final : public UnitManager {
   };
 
   // `loop` must outlive this. Connects in the background.
-  SdbusUnitManager(FdLoop& loop, Options options);
+  SdbusUnitManager(FdLoop& loop, const Options& options);
   ~SdbusUnitManager() override;
   SdbusUnitManager(const SdbusUnitManager&) = delete;
   SdbusUnitManager& operator=(const SdbusUnitManager&) = delete;

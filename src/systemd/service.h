@@ -20,9 +20,13 @@ Result<std::vector<int>> inherited_sockets();
 // Tell systemd how this service is; does nothing when systemd did not start it. A status is one
 // line.
 void notify_ready(const std::string& status);
+void notify_reloading();  // until the next notify_ready()
 void notify_status(const std::string& status);
 void notify_stopping(const std::string& status);
 void notify_watchdog();
+// Asks for `more` from now, also past TimeoutStartSec= or TimeoutStopSec=; to be repeated within it
+// for as long as there is something to wait for.
+void notify_extend_timeout(std::chrono::seconds more);
 
 // How often systemd wants to hear notify_watchdog() at the latest; zero: not at all.
 std::chrono::microseconds watchdog_interval();

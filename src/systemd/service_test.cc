@@ -45,12 +45,16 @@ TEST(Service, TellsSystemdHowItIs) {
   const NotifySocket socket;
   notify_ready("up, 3 machines");
   EXPECT_EQ(socket.heard(), "READY=1\nSTATUS=up, 3 machines");
+  notify_reloading();
+  EXPECT_TRUE(socket.heard().starts_with("RELOADING=1\nMONOTONIC_USEC="));
   notify_status("a line\nREADY=0");
   EXPECT_EQ(socket.heard(), "STATUS=a line READY=0");
   notify_stopping("");
   EXPECT_EQ(socket.heard(), "STOPPING=1\nSTATUS=");
   notify_watchdog();
   EXPECT_EQ(socket.heard(), "WATCHDOG=1");
+  notify_extend_timeout(std::chrono::seconds(30));
+  EXPECT_EQ(socket.heard(), "EXTEND_TIMEOUT_USEC=30000000");
 }
 
 TEST(Service, TellsNobodyWithoutSystemd) {

@@ -105,6 +105,13 @@ Status unlink_if_there(const std::string& path) {
   return std::unexpected(errno_error("cannot remove " + path, errno));
 }
 
+// In microseconds, as systemd compares it.
+long long time_of_change(const std::string& path) {
+  struct stat info {};
+  (void)stat(path.c_str(), &info);
+  return info.st_mtim.tv_sec * 1'000'000LL + info.st_mtim.tv_nsec / 1'000;
+}
+
 }  // namespace
 
 UnitDirectory::UnitDirectory(std::string units, std::string links, std::string boot_id)
@@ -173,8 +180,9 @@ Status UnitDirectory::remove(const std::string& name) {
   Status removed;
   // The link first: a file without a link can be found and removed again, a dangling link cannot.
   if (is_our_link(name)) {
+    const long long before = time_of_change(links_);
     removed = unlink_if_there(link_path(name));
-    mark_changed(links_);
+    links_changed(before);
   }
   if (removed) removed = unlink_if_there(note_path(name));
   if (removed) removed = unlink_if_there(unit_path(name));
@@ -210,13 +218,14 @@ Status UnitDirectory::link(const std::string& name) {
   const std::string temporary = links_ + "/" + std::string(kTemporaryPrefix) +
                                 std::to_string(getpid()) + "-" + std::to_string(counter_++);
   (void)unlink(temporary.c_str());
-  if (symlink(unit_path(name).c_str(), temporary.c_str()) != 0 ||
-      rename(temporary.c_str(), path.c_str()) != 0) {
+  const bool made = symlink(unit_path(name).c_str(), temporary.c_str()) == 0;
+  const long long before = time_of_change(links_);
+  if (!made || rename(temporary.c_str(), path.c_str()) != 0) {
     const int error = errno;
     (void)unlink(temporary.c_str());
     return std::unexpected(errno_error("cannot link " + path, error));
   }
-  mark_changed(links_);
+  links_changed(before);
   return {};
 }
 
@@ -233,6 +242,9 @@ Status UnitDirectory::replace_file(const std::string& directory, const std::stri
     (void)fchmod(fd.get(), 0644);  // whatever the umask
   }
   if (written) {
+    // A file with an earlier time than that of the one before it is no change to systemd; the clock
+    // may have been set back since then.
+    last_change_usec_ = std::max(last_change_usec_, time_of_change(path));
     mark_changed(temporary);
     if (rename(temporary.c_str(), path.c_str()) == 0) return {};
     written = std::unexpected(errno_error("cannot write " + path, errno));
@@ -244,8 +256,8 @@ Status UnitDirectory::replace_file(const std::string& directory, const std::stri
 // systemd notices a changed file, and a new name in a directory, by their time of change in
 // microseconds. The kernel's own stamps advance only every few milliseconds, so two changes in
 // quick succession can carry the same one, and systemd would go on with the first. These never
-// repeat.
-void UnitDirectory::mark_changed(const std::string& path) {
+// repeat. Answers whether the path took it: only its owner's word counts.
+bool UnitDirectory::mark_changed(const std::string& path) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   const long long usec = now.tv_sec * 1'000'000LL + now.tv_nsec / 1'000;
@@ -254,7 +266,20 @@ void UnitDirectory::mark_changed(const std::string& path) {
   times[0] = {.tv_sec = 0, .tv_nsec = UTIME_OMIT};
   times[1] = {.tv_sec = last_change_usec_ / 1'000'000,
               .tv_nsec = (last_change_usec_ % 1'000'000) * 1'000};
-  (void)utimensat(AT_FDCWD, path.c_str(), times, 0);
+  return utimensat(AT_FDCWD, path.c_str(), times, 0) == 0;
+}
+
+void UnitDirectory::links_changed(long long before) {
+  unnoticed_since_.reset();
+  if (!mark_changed(links_) && time_of_change(links_) == before) unnoticed_since_ = before;
+}
+
+bool UnitDirectory::noticeable() {
+  if (!unnoticed_since_) return true;
+  (void)utimensat(AT_FDCWD, links_.c_str(), nullptr, 0);  // now, as any writer of it may say
+  if (time_of_change(links_) == *unnoticed_since_) return false;
+  unnoticed_since_.reset();
+  return true;
 }
 
 }  // namespace fleet

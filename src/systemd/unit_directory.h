@@ -4,9 +4,13 @@
 //   <units>/.notes/<name>  the note: the boot's id on the first line, then the text
 //   <links>/<name>         symbolic link to the unit file, in systemd's run-time search path
 //
+// Units and notes belong to this process's user; of the links' directory it needs to be no more
+// than allowed to add names to it, and to take its own away.
+//
 // Every file is replaced atomically: written beside under a name that is no unit's and renamed.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +42,12 @@ class UnitDirectory {
   // that leads elsewhere. Fails: failed, denied.
   Status remove(const std::string& name);
 
+  // Whether systemd can notice by now what write() and remove() did: it looks a directory through
+  // again when that one's time of change is another. False after two changes within one tick of the
+  // kernel's clock (a few milliseconds), where the directory is not this process's own and so takes
+  // no time of its choice; to be asked again after a moment.
+  bool noticeable();
+
   // Fails: failed, denied, not_found (no such unit file).
   Status set_note(const std::string& name, const std::string& note);
 
@@ -51,12 +61,15 @@ class UnitDirectory {
   Status link(const std::string& name);
   Status replace_file(const std::string& directory, const std::string& path,
                       const std::string& text);
-  void mark_changed(const std::string& path);
+  bool mark_changed(const std::string& path);
+  void links_changed(long long before);
 
   std::string units_;
   std::string notes_;
   std::string links_;
   std::string boot_id_;
+  // The time of change that the links' directory had before a change and still has after it.
+  std::optional<long long> unnoticed_since_;
   unsigned counter_ = 0;            // makes temporary names differ
   long long last_change_usec_ = 0;  // the latest time of change that was given out
 };

@@ -1,10 +1,12 @@
 #include "systemd/unit_directory.h"
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -43,6 +45,11 @@ class UnitDirectoryTest : public ::testing::Test {
     return info.st_mtim;
   }
 
+  // As systemd compares them.
+  static long long in_usec(const timespec& time) {
+    return time.tv_sec * 1'000'000LL + time.tv_nsec / 1'000;
+  }
+
   std::string base_;
 };
 
@@ -64,12 +71,31 @@ TEST_F(UnitDirectoryTest, EveryWriteIsALaterChange) {
   for (int i = 0; i < 1000; ++i) {
     ASSERT_TRUE(directory.write("a.service", std::to_string(i)));
     const timespec now = changed(units("a.service"));
-    const auto usec = [](const timespec& time) {
-      return time.tv_sec * 1'000'000LL + time.tv_nsec / 1'000;
-    };
-    ASSERT_GT(usec(now), usec(last));
+    ASSERT_GT(in_usec(now), in_usec(last));
     last = now;
   }
+}
+
+TEST_F(UnitDirectoryTest, WhatIsLinkedOrRemovedInAnOwnDirectoryIsNoticeableAtOnce) {
+  UnitDirectory directory = open();
+  timespec last{};
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(i % 2 == 0 ? directory.write("a.service", "text") : directory.remove("a.service"));
+    ASSERT_TRUE(directory.noticeable());
+    const timespec now = changed(base_ + "/run/systemd/system");
+    ASSERT_GT(in_usec(now), in_usec(last));
+    last = now;
+  }
+}
+
+TEST_F(UnitDirectoryTest, AWriteIsALaterChangeAlsoAfterTheClockWentBack) {
+  ASSERT_TRUE(open().write("a.service", "of an earlier fleetd, whose clock was ahead"));
+  const timespec ahead[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT},
+                             {.tv_sec = time(nullptr) + 3600, .tv_nsec = 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, units("a.service").c_str(), ahead, 0), 0);
+  const timespec before = changed(units("a.service"));
+  ASSERT_TRUE(open().write("a.service", "new"));
+  EXPECT_GT(in_usec(changed(units("a.service"))), in_usec(before));
 }
 
 TEST_F(UnitDirectoryTest, TheSameTextIsNoChange) {

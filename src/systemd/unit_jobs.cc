@@ -74,16 +74,15 @@ void UnitJobs::run(Verb verb, const std::string& name, UnitManager::Done done) {
 void UnitJobs::on_queued(Request request, const std::string& job_path) {
   const auto early = early_.find(job_path);
   if (early != early_.end()) {
-    on_ended(std::move(request), early->second);
+    on_ended(request, early->second);
   } else {
     waiting_[job_path].push_back(std::move(request));
   }
 }
 
-void UnitJobs::on_refused(Request request, const Error& error) {
-  // What systemd does not know does not run, nor does a template.
-  const bool runs_never =
-      error.code == ErrorCode::not_found || split_unit_name(request.name).is_template();
+void UnitJobs::on_refused(const Request& request, const Error& error) {
+  // What systemd does not know does not run, nor does what it could not know.
+  const bool runs_never = error.code == ErrorCode::not_found || !systemd_can_have(request.name);
   if (request.verb == Verb::stop && runs_never && error.code != ErrorCode::unavailable) {
     finish(request, {});
     return;
@@ -104,10 +103,10 @@ void UnitJobs::on_job_removed(const std::string& job_path, const std::string& re
   if (unanswered_ > 0) early_[job_path] = result;
   auto waiting = waiting_.extract(job_path);
   if (waiting.empty()) return;
-  for (Request& request : waiting.mapped()) on_ended(std::move(request), result);
+  for (const Request& request : waiting.mapped()) on_ended(request, result);
 }
 
-void UnitJobs::on_ended(Request request, const std::string& result) {
+void UnitJobs::on_ended(const Request& request, const std::string& result) {
   JobEnd end;
   end.verb = word_of(request.verb);
   end.unit = request.name;

@@ -44,8 +44,8 @@ class UnitJobs {
   };
 
   void on_queued(Request request, const std::string& job_path);
-  void on_refused(Request request, const Error& error);
-  void on_ended(Request request, const std::string& result);
+  void on_refused(const Request& request, const Error& error);
+  void on_ended(const Request& request, const std::string& result);
   void finish(const Request& request, const Status& status);
 
   BusConnection& bus_;

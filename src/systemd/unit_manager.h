@@ -69,14 +69,16 @@ class UnitManager {
   // success for the job results "done" and (start) "skipped"; else ErrorCode::failed with the
   // result and, for a unit that cannot be loaded, the reason. The implementation sets no time
   // limit: the caller re-checks with query() and may call again. Stopping a unit that systemd does
-  // not know succeeds.
+  // not or could not know succeeds.
   virtual void start(std::string name, Done done) = 0;
   virtual void stop(std::string name, Done done) = 0;
   virtual void restart(std::string name, Done done) = 0;
 
   // Asks systemd for the unit's status now, loading its file if need be. A unit without a file has
   // the load state "not-found" (but slices and what else needs none: "loaded"), unless it still
-  // runs. Fails: unavailable (no connection to systemd), failed (a template).
+  // runs; one that systemd could not have (systemd_can_have()) is inactive with the load state
+  // "error". The answer is no older than what the listener was told of the unit before it came.
+  // Fails: unavailable (no connection to systemd), failed (systemd refuses to say).
   virtual void query(std::string name, Callback<UnitStatus> done) = 0;
 
   // From now on the listener is called whenever the status of `name` may have changed: first soon,

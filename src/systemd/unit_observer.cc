@@ -29,14 +29,41 @@ void UnitObserver::observe(const std::string& name) {
   }
   entry.load = true;
   entry.repeat = true;
-  ask(name, entry);
+  entry.due = true;
+  // Whoever begins to observe a unit mostly asks for its status in the same breath.
+  post_([this, name, number = entry.number] {
+    Entry* seen = find_number(name, number);
+    if (seen != nullptr && seen->due) ask(name, *seen);
+  });
 }
 
 void UnitObserver::ignore(const std::string& name) {
   const auto found = entries_.find(name);
   if (found == entries_.end()) return;
+  for (auto* askers : {&found->second.askers, &found->second.late_askers}) {
+    for (UnitQuery::Reply& asker : *askers) {
+      UnitQuery::ask(bus_, name, BusConnection::Urgency::now, std::move(asker));
+    }
+  }
   names_.erase(found->second.path);
   entries_.erase(found);
+}
+
+void UnitObserver::query(const std::string& name, UnitQuery::Reply done) {
+  Entry& entry = entries_.at(name);
+  if (entry.asking && entry.in_bulk) {
+    UnitQuery::ask(bus_, name, BusConnection::Urgency::now, std::move(done));
+    return;
+  }
+  // systemd answers in the order in which it is asked and sends its signals: an answer of which
+  // nothing has come yet is newer than all that the caller has heard so far. What has happened
+  // since the question that systemd does not tell of is what `again` is for.
+  const bool too_late =
+      entry.asking && (entry.again || (entry.query != nullptr && entry.query->is_listed()));
+  (too_late ? entry.late_askers : entry.askers).push_back(std::move(done));
+  if (entry.asking) return;
+  entry.load = true;
+  ask(name, entry);
 }
 
 UnitObserver::Entry* UnitObserver::find_path(const std::string& path, std::string& name) {
@@ -103,13 +130,20 @@ void UnitObserver::file_changed(const std::string& name) {
 }
 
 void UnitObserver::all_changed() {
-  for (auto& [name, entry] : entries_) ask(name, entry);
+  ask_all();
 }
 
 void UnitObserver::on_up() {
   for (auto& [name, entry] : entries_) {
     entry.load = true;
     entry.repeat = true;
+  }
+  ask_all();
+}
+
+void UnitObserver::ask_all() {
+  for (auto& [name, entry] : entries_) {
+    if (!entry.asking) entry.in_bulk = true;
     ask(name, entry);
   }
 }
@@ -136,14 +170,15 @@ void UnitObserver::ask_if_in_memory(const std::string& name, Entry& entry) {
     Entry* asked = find_number(name, number);
     if (asked == nullptr) return;
     // Without it in memory it is still as idle as when it was last reported.
-    reply ? ask_status(name, *asked) : finish(name, *asked);
+    reply || !asked->askers.empty() ? ask_status(name, *asked) : finish(name, *asked);
   };
-  entry.asking = bus_.call(kManagerPath, kManagerInterface, "GetUnit", arguments, on_reply,
-                           BusConnection::Urgency::can_wait);
+  entry.asking =
+      bus_.call(kManagerPath, kManagerInterface, "GetUnit", arguments, on_reply, urgency_of(entry));
 }
 
 void UnitObserver::ask_status(const std::string& name, Entry& entry) {
   entry.load = false;
+  entry.due = false;
   entry.asking = true;
   const auto on_answer = [this, name, number = entry.number](const Result<UnitStatus>& status) {
     Entry* asked = find_number(name, number);
@@ -152,7 +187,7 @@ void UnitObserver::ask_status(const std::string& name, Entry& entry) {
     asked->query.reset();
     on_status(name, *asked, status);
   };
-  const auto query = UnitQuery::ask(bus_, name, BusConnection::Urgency::can_wait, on_answer);
+  const auto query = UnitQuery::ask(bus_, name, urgency_of(entry), on_answer);
   if (entry.asking) entry.query = query;  // else it has failed already
 }
 
@@ -163,6 +198,9 @@ void UnitObserver::on_status(const std::string& name, Entry& entry,
     now = *status;
   } else if (status.error().code == ErrorCode::unavailable) {
     entry.asking = false;  // on_up() asks again
+    entry.in_bulk = false;
+    answer(entry.askers, status);
+    answer(entry.late_askers, status);
     return;
   } else {
     // A unit that systemd will not even describe, such as a template.
@@ -172,7 +210,12 @@ void UnitObserver::on_status(const std::string& name, Entry& entry,
     now.load_error = status.error().message;
   }
   tell(name, entry, now);
+  answer(entry.askers, status);
   finish(name, entry);
+}
+
+void UnitObserver::answer(std::vector<UnitQuery::Reply>& askers, const Result<UnitStatus>& status) {
+  for (const UnitQuery::Reply& asker : std::exchange(askers, {})) asker(status);
 }
 
 void UnitObserver::tell(const std::string& name, Entry& entry, const UnitStatus& now) {
@@ -184,11 +227,17 @@ void UnitObserver::tell(const std::string& name, Entry& entry, const UnitStatus&
 
 void UnitObserver::finish(const std::string& name, Entry& entry) {
   entry.asking = false;
+  entry.in_bulk = false;
   // Of a unit that systemd has forgotten only its file is left to tell of. One that was idle before
   // has not changed by that, unless what systemd had read was not its file.
   const bool forgotten = std::exchange(entry.removed, false);
   const bool was_busy = std::exchange(entry.was_busy, false);
   if (forgotten && entry.last && (was_busy || !is_idle(*entry.last) || entry.last->needs_reload)) {
+    entry.load = true;
+    entry.again = true;
+  }
+  entry.askers = std::exchange(entry.late_askers, {});
+  if (!entry.askers.empty()) {
     entry.load = true;
     entry.again = true;
   }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "systemd/bus_connection.h"
 #include "systemd/unit_manager.h"
@@ -30,6 +31,10 @@ class UnitObserver {
   void ignore(const std::string& name);
   bool observes(const std::string& name) const { return entries_.contains(name); }
 
+  // Asks systemd how an observed unit is now, as UnitQuery does. A question of the observer's own
+  // that serves as well is not asked a second time: each makes systemd load an idle unit.
+  void query(const std::string& name, UnitQuery::Reply done);
+
   // systemd's signals. What a signal says itself is taken from it; else systemd is asked, and once
   // more if there was another signal meanwhile, however many there were.
   void properties_changed(const std::string& path, sd_bus_message* signal);
@@ -50,23 +55,32 @@ class UnitObserver {
     std::string path;
     std::optional<UnitStatus> last;  // as reported
     bool asking = false;
-    std::shared_ptr<UnitQuery> query;  // what is asked, but for whether it is in memory
-    bool again = false;                // ask again when the answer is there
-    bool load = false;                 // have systemd load the unit's file if it has not
-    bool repeat = false;               // report even what has not changed
-    bool is_new = false;               // systemd has taken it into memory; not yet acted upon
-    bool was_busy = false;             // when systemd began to answer
-    bool removed = false;              // systemd has forgotten it; not yet acted upon
+    std::shared_ptr<UnitQuery> query;      // what is asked, but for whether it is in memory
+    bool again = false;                    // ask again when the answer is there
+    bool due = false;                      // to be asked soon, if nobody does before
+    bool in_bulk = false;                  // what is asked is one of many, and may take its time
+    std::vector<UnitQuery::Reply> askers;  // who waits for the answer to what is asked
+    std::vector<UnitQuery::Reply> late_askers;  // who came too late for that: for the next
+    bool load = false;                          // have systemd load the unit's file if it has not
+    bool repeat = false;                        // report even what has not changed
+    bool is_new = false;    // systemd has taken it into memory; not yet acted upon
+    bool was_busy = false;  // when systemd began to answer
+    bool removed = false;   // systemd has forgotten it; not yet acted upon
   };
 
   Entry* find_path(const std::string& path, std::string& name);
   Entry* find_number(const std::string& name, std::uint64_t number);
   void ask(const std::string& name, Entry& entry);
+  void ask_all();
   void ask_if_in_memory(const std::string& name, Entry& entry);
   void ask_status(const std::string& name, Entry& entry);
   void on_status(const std::string& name, Entry& entry, const Result<UnitStatus>& status);
   void tell(const std::string& name, Entry& entry, const UnitStatus& now);
   void finish(const std::string& name, Entry& entry);
+  static BusConnection::Urgency urgency_of(const Entry& entry) {
+    return entry.in_bulk ? BusConnection::Urgency::can_wait : BusConnection::Urgency::now;
+  }
+  static void answer(std::vector<UnitQuery::Reply>& askers, const Result<UnitStatus>& status);
 
   BusConnection& bus_;
   Post post_;

@@ -45,7 +45,7 @@ int read_properties(sd_bus_message* message, const std::function<int(std::string
     result = sd_bus_message_enter_container(message, 'e', "sv");
     if (result <= 0) break;  // 0: the end of the array
     const char* name = nullptr;
-    result = sd_bus_message_read_basic(message, 's', &name);
+    result = sd_bus_message_read_basic(message, 's', static_cast<void*>(&name));
     if (result >= 0) result = read(name);
     if (result >= 0) result = sd_bus_message_exit_container(message);
   }
@@ -63,7 +63,7 @@ std::string unit_object_path(const std::string& name) {
 
 bool apply_unit_changes(sd_bus_message* signal, UnitStatus& status) {
   const char* interface = nullptr;
-  if (sd_bus_message_read_basic(signal, 's', &interface) <= 0) return false;
+  if (sd_bus_message_read_basic(signal, 's', static_cast<void*>(&interface)) <= 0) return false;
   if (std::string_view(interface) != "org.freedesktop.systemd1.Unit") return false;
   UnitStatus now = status;
   const int result = read_properties(signal, [&](std::string_view name) {

@@ -36,8 +36,18 @@ std::string not_found_text(const std::string& name) {
   return "Unit " + name + " not found.";
 }
 
+// What there is to say of a name that no unit of systemd's can have.
+UnitStatus impossible() {
+  UnitStatus status;
+  status.load_state = "error";
+  status.active_state = "inactive";
+  status.sub_state = "dead";
+  status.load_error = "systemd can have no unit of this name";
+  return status;
+}
+
 // Reads the first unit of the reply to ListUnitsByNames.
-Result<UnitStatus> read_listed(sd_bus_message* reply, const std::string& name) {
+Result<UnitStatus> read_listed(sd_bus_message* reply) {
   if (sd_bus_message_enter_container(reply, 'a', "(ssssssouso)") < 0) {
     return std::unexpected(unreadable());
   }
@@ -48,7 +58,7 @@ Result<UnitStatus> read_listed(sd_bus_message* reply, const std::string& name) {
   const int result = sd_bus_message_read(reply, "(ssssssouso)", nullptr, nullptr, &load, &active,
                                          &sub, nullptr, nullptr, &job, nullptr, nullptr);
   if (result < 0) return std::unexpected(unreadable());
-  if (result == 0) return fail(ErrorCode::failed, "systemd: " + name + " is no unit that can run");
+  if (result == 0) return impossible();  // it passes over such names
   UnitStatus status;
   status.load_state = load;
   status.active_state = active;
@@ -90,8 +100,11 @@ void UnitQuery::list() {
 }
 
 void UnitQuery::on_listed(const Result<sd_bus_message*>& reply) {
+  // Templates it refuses instead of passing over them.
+  const bool answered = reply || reply.error().code != ErrorCode::unavailable;
+  if (answered && !systemd_can_have(name_)) return done_(impossible());
   const Result<UnitStatus> listed =
-      reply ? read_listed(*reply, name_) : std::unexpected(public_error(reply.error()));
+      reply ? read_listed(*reply) : std::unexpected(public_error(reply.error()));
   if (!listed) return done_(listed);
   status_ = *listed;
   listed_ = true;
@@ -171,7 +184,7 @@ void UnitQuery::call(const std::string& path, const char* interface, const char*
 }
 
 void explain_unit(BusConnection& bus, const std::string& name,
-                  std::function<void(std::string)> done) {
+                  const std::function<void(std::string)>& done) {
   const auto on_status = [&bus, name, done](const Result<UnitStatus>& status) {
     if (!status) return done("");
     const std::string interface = interface_of(name);
@@ -189,7 +202,7 @@ void explain_unit(BusConnection& bus, const std::string& name,
 }
 
 void ask_load_error(BusConnection& bus, const std::string& name,
-                    std::function<void(Result<std::string>)> done) {
+                    const std::function<void(Result<std::string>)>& done) {
   const auto arguments = [](sd_bus_message* message) {
     return sd_bus_message_append(message, "ss", kUnitInterface, "LoadError");
   };

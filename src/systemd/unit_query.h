@@ -28,6 +28,9 @@ class UnitQuery : public std::enable_shared_from_this<UnitQuery> {
   // the answer may be there, and older.
   void properties_changed(sd_bus_message* signal);
 
+  // Whether a part of the answer is there.
+  bool is_listed() const { return listed_; }
+
   // Whether the unit was more than idle when systemd gave the first part of the answer. The other
   // parts may be about what it was after systemd had forgotten it.
   bool was_busy() const { return was_busy_; }
@@ -59,10 +62,10 @@ class UnitQuery : public std::enable_shared_from_this<UnitQuery> {
 // What became of a unit whose job failed, for a person: "failed (failed), exit-code, exit status
 // 3"; empty if it cannot be learned. `done` runs as above.
 void explain_unit(BusConnection& bus, const std::string& name,
-                  std::function<void(std::string)> done);
+                  const std::function<void(std::string)>& done);
 
 // Why systemd could not load a unit, empty if it could. `done` runs as above.
 void ask_load_error(BusConnection& bus, const std::string& name,
-                    std::function<void(Result<std::string>)> done);
+                    const std::function<void(Result<std::string>)>& done);
 
 }  // namespace fleet

@@ -75,6 +75,7 @@ TEST(CheckUnitFile, RefusesTheCombinationsThatFleetRefused) {
              "MachineID cannot be used with Conflicts");
 }
 
+// section 8, row 25, for one: Global with Conflicts or MachineMetadata, and nothing else.
 TEST(CheckUnitFile, TakesTheCombinationsThatFleetTook) {
   expect_good(with({global(), metadata()}));
   expect_good(with({global(), conflicts()}));

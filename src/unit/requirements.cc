@@ -217,15 +217,14 @@ Status check_combination(const Requirements& wanted) {
               fmt::format("{} cannot be used with {} in [X-Fleet]", first, second));
 }
 
-// The options of [X-Fleet] as whoever reads the unit from the registry will find them.
-Result<std::vector<UnitOption>> read_back(const UnitFile& file) {
-  const std::string text = serialize(file);
+// The options of [X-Fleet] in the text of a unit file.
+Result<std::vector<UnitOption>> read_fleet_options(std::string_view text) {
   UnitFileLexer lexer(text);
   OptionView option;
   std::vector<UnitOption> found;
   while (true) {
     const auto more = lexer.next(option);
-    if (!more) return std::unexpected(with_context(more.error(), "unusable unit options"));
+    if (!more) return std::unexpected(more.error());
     if (!*more) return found;
     if (option.section != kFleetSection) continue;
     found.emplace_back(std::string(option.section), std::string(option.name),
@@ -239,13 +238,20 @@ Requirements requirements_of(const UnitFile& file, const UnitName& name) {
   return requirements_from(values_by_name(file.options, &name));
 }
 
+Result<Requirements> requirements_of(std::string_view text, const UnitName& name) {
+  const auto options = read_fleet_options(text);
+  if (!options) return std::unexpected(options.error());
+  return requirements_from(values_by_name(*options, &name));
+}
+
 Status check_unit_file(const UnitFile& file) {
   if (file.options.size() > limits::kUnitFileOptions) {
     return fail(ErrorCode::too_large, fmt::format("too many options in a unit file: {} (max {})",
                                                   file.options.size(), limits::kUnitFileOptions));
   }
-  const auto stored = read_back(file);
-  if (!stored) return std::unexpected(stored.error());
+  // As whoever reads the unit from the registry will find it.
+  const auto stored = read_fleet_options(serialize(file));
+  if (!stored) return std::unexpected(with_context(stored.error(), "unusable unit options"));
   // What was sent is checked, as 1.0 does, and also what it becomes where the two differ: a newline
   // in a value must not bring in options that are not checked.
   const auto sent = requirements_from(values_by_name(file.options, nullptr));
@@ -256,13 +262,14 @@ Status check_unit_file(const UnitFile& file) {
   return check_combination(requirements_from(values_by_name(*stored, nullptr)));
 }
 
-std::vector<std::string> option_warnings(const UnitFile& file) {
-  std::vector<std::string> warnings;
-  for (const UnitOption& option : file.options) {
+std::vector<OptionWarning> option_warnings(const UnitFile& file) {
+  std::vector<OptionWarning> warnings;
+  for (std::size_t i = 0; i < file.options.size(); ++i) {
+    const UnitOption& option = file.options[i];
     if (option.section != kFleetSection) continue;
     if (std::ranges::find(kNames, option.name) == kNames.end()) {
-      warnings.push_back(
-          fmt::format("unrecognized requirement in [X-Fleet] section: {}", printable(option.name)));
+      warnings.push_back({i, "unrecognized requirement in [X-Fleet] section: " +
+                                 printable(option.name) + " has no effect"});
       continue;
     }
     if (option.name != kNames[kMachineMetadata] &&
@@ -272,10 +279,12 @@ std::vector<std::string> option_warnings(const UnitFile& file) {
     for (const std::string& value : split_values(option.value)) {
       if (split_pair(value)) continue;
       const bool several = split_at_space(value).size() > 1;
-      warnings.push_back(fmt::format(
-          "{} value {} in [X-Fleet] section is not one key=value pair and has no effect{}",
-          option.name, printable(value),
-          several ? "; put each of several pairs in double quotes or on a line of its own" : ""));
+      warnings.push_back(
+          {i, fmt::format(
+                  "{} value {} in [X-Fleet] section is not one key=value pair and has no effect{}",
+                  option.name, printable(value),
+                  several ? "; put each of several pairs in double quotes or on a line of its own"
+                          : "")});
     }
   }
   return warnings;

@@ -80,6 +80,7 @@ TEST(RequirementsOf, MetadataOfOneKeyAreAlternatives) {
                           Pair("region", ElementsAre("eu"))));
 }
 
+// section 8, row 17: what the warnings below are for.
 TEST(RequirementsOf, IgnoresMalformedMetadata) {
   EXPECT_THAT(requirements_in("MachineMetadata=nonsense\n"
                               "MachineMetadata=a=b c=d\n"
@@ -145,37 +146,54 @@ TEST(RequirementsOf, ReplacesSpecifiers) {
   EXPECT_TRUE(wanted.global);
 }
 
+std::vector<std::string> warnings_about(const UnitFile& file) {
+  std::vector<std::string> texts;
+  for (const OptionWarning& warning : option_warnings(file)) texts.push_back(warning.text);
+  return texts;
+}
+
+TEST(OptionWarnings, NameTheOption) {
+  const UnitFile file{{{"Service", "A", "1"}, {"X-Fleet", "Nosuch", "1"}, {"X-Fleet", "Or", ""}}};
+  const auto warnings = option_warnings(file);
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_EQ(warnings[0].option, 1u);
+  EXPECT_EQ(warnings[1].option, 2u);
+}
+
 TEST(OptionWarnings, NameUnknownOptions) {
-  EXPECT_THAT(option_warnings(with_fleet_options("Nonsense=1\nGlobal=true\nmachineOf=a\n")),
-              ElementsAre("unrecognized requirement in [X-Fleet] section: \"Nonsense\"",
-                          "unrecognized requirement in [X-Fleet] section: \"machineOf\""));
+  EXPECT_THAT(
+      warnings_about(with_fleet_options("Nonsense=1\nGlobal=true\nmachineOf=a\n")),
+      ElementsAre("unrecognized requirement in [X-Fleet] section: \"Nonsense\" has no effect",
+                  "unrecognized requirement in [X-Fleet] section: \"machineOf\" has no effect"));
 }
 
 TEST(OptionWarnings, NameMalformedMetadata) {
-  EXPECT_THAT(option_warnings(with_fleet_options("MachineMetadata=nonsense\n"
-                                                 "X-ConditionMachineMetadata=\"a=b\" \"c=\"\n")),
+  EXPECT_THAT(warnings_about(with_fleet_options("MachineMetadata=nonsense\n"
+                                                "X-ConditionMachineMetadata=\"a=b\" \"c=\"\n")),
               ElementsAre("MachineMetadata value \"nonsense\" in [X-Fleet] section is not one "
                           "key=value pair and has no effect",
                           "X-ConditionMachineMetadata value \"c=\" in [X-Fleet] section is not one "
                           "key=value pair and has no effect"));
 }
 
+// section 8, row 16.
 TEST(OptionWarnings, SayHowToWriteSeveralPairs) {
-  EXPECT_THAT(option_warnings(with_fleet_options("MachineMetadata=a=b c=d\n")),
+  EXPECT_THAT(warnings_about(with_fleet_options("MachineMetadata=a=b c=d\n")),
               ElementsAre(HasSubstr("in double quotes or on a line of its own")));
 }
 
 TEST(OptionWarnings, AreNoneForGoodOptions) {
-  EXPECT_THAT(option_warnings(with_fleet_options(
+  EXPECT_THAT(warnings_about(with_fleet_options(
                   "MachineID=a\nX-ConditionMachineID=a\nX-ConditionMachineBootID=a\n"
                   "MachineOf=a\nX-ConditionMachineOf=a\nMachineMetadata=\"a=b\" \"c=d\"\n"
                   "X-ConditionMachineMetadata=a=b\nConflicts=a b\nX-Conflicts=a\nReplaces=a\n"
                   "Global=maybe\n")),
               IsEmpty());
   const UnitFile elsewhere{{{"Service", "Nonsense", "1"}}};
-  EXPECT_THAT(option_warnings(elsewhere), IsEmpty());
+  EXPECT_THAT(warnings_about(elsewhere), IsEmpty());
 }
 
+// section 8, row 15.
 TEST(MachineIdMatches, WholeIdOrItsFirstEightCharacters) {
   const std::string id = "0e3a9c30ddfb4eae8bdaf53ec6464b74";
   EXPECT_TRUE(machine_id_matches(id, id));

@@ -75,6 +75,18 @@ Result<UnitFile> parse_unit_file(std::string_view text) {
   }
 }
 
+std::size_t line_of_option(std::string_view text, std::size_t index) {
+  UnitFileLexer lexer(text);
+  OptionView option;
+  for (std::size_t i = 0; i <= index; ++i) {
+    const auto more = lexer.next(option);
+    if (!more || !*more) return 0;
+  }
+  const char* begin = option.name.empty() ? option.value.data() : option.name.data();
+  const auto newlines = std::count(text.data(), begin, '\n');
+  return static_cast<std::size_t>(newlines) + 1;
+}
+
 std::string serialize(const UnitFile& file) {
   const SectionOrder order = order_by_section(file.options);
   std::size_t bytes = 0;

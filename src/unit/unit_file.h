@@ -1,6 +1,7 @@
 // Unit files: parsing, writing and naming their contents (behaviour document 1.2, 1.3).
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,9 @@ struct UnitFile {
 // Parses a unit file by behaviour document 1.2. The error names the line (from 1) and what is
 // wrong. Limits: base/limits.h. Fails: invalid, too_large.
 Result<UnitFile> parse_unit_file(std::string_view text);
+
+// The line, from 1, on which option number `index` (from 0) of `text` begins; 0 if there is none.
+std::size_t line_of_option(std::string_view text, std::size_t index);
 
 // The canonical text (behaviour document 1.3).
 std::string serialize(const UnitFile& file);

@@ -199,6 +199,17 @@ TEST(Serialize, WritesNothingForNoOptions) {
   EXPECT_EQ(serialize({}), "");
 }
 
+TEST(UnitFile, KnowsOnWhichLineAnOptionBegins) {
+  constexpr std::string_view kText =
+      "# a comment\n[S]\nA=1\n\n  B = two \\\n lines\n; C=\n[T]\n=no name\nD=";
+  EXPECT_EQ(line_of_option(kText, 0), 3u);
+  EXPECT_EQ(line_of_option(kText, 1), 5u);
+  EXPECT_EQ(line_of_option(kText, 2), 9u);
+  EXPECT_EQ(line_of_option(kText, 3), 10u);
+  EXPECT_EQ(line_of_option(kText, 4), 0u);
+  EXPECT_EQ(line_of_option("", 0), 0u);
+}
+
 TEST(UnitFile, FindsValues) {
   const UnitFile file{{{"S", "A", "1"}, {"T", "A", "2"}, {"S", "a", "3"}, {"S", "A", "4"}}};
   EXPECT_THAT(file.values("S", "A"), ElementsAre("1", "4"));

@@ -131,6 +131,12 @@ bool has_unit_type(std::string_view name) {
   return dot != std::string_view::npos && find_unit_type(name.substr(dot + 1)) != nullptr;
 }
 
+bool systemd_can_have(std::string_view name) {
+  const UnitName parts = split_unit_name(name);
+  return !parts.is_template() && !parts.name.empty() && parts.suffix != ".busname" &&
+         parts.suffix != ".snapshot" && name.size() <= limits::kFileNameBytes;
+}
+
 std::string expand_specifiers(std::string_view text, const UnitName& name) {
   std::string out(text);
   if (!text.contains('%')) return out;

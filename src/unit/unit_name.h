@@ -34,6 +34,11 @@ Status check_unit_name(std::string_view name);
 // Whether `name` ends in a dot and one of the unit types that systemd knows (service, socket ...).
 bool has_unit_type(std::string_view name);
 
+// Whether systemd could have a unit of this name in memory. check_unit_name() takes more, as 1.0
+// did: templates, types that systemd has given up (busname, snapshot), nothing before the dot, and
+// as many bytes as a file name cannot have (systemd.unit(5)).
+bool systemd_can_have(std::string_view name);
+
 // Replaces the specifiers %n %N %p %i by parts of `name` (behaviour document 2); others stay.
 std::string expand_specifiers(std::string_view text, const UnitName& name);
 

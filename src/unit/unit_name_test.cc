@@ -18,6 +18,7 @@ void expect_bad_name(std::string_view name, const std::string& reason) {
   EXPECT_THAT(status.error().message, HasSubstr(reason)) << name;
 }
 
+// section 8, row 19: the backslash too.
 TEST(CheckUnitName, TakesWhatTheApiTakes) {
   for (const std::string_view name :
        {".service",        "..service",     "a.service",   "ok:._-@1.service", "\\x2d.service",
@@ -32,6 +33,22 @@ TEST(CheckUnitName, TakesWhatTheApiTakes) {
 TEST(CheckUnitName, Takes256Bytes) {
   EXPECT_TRUE(check_unit_name(std::string(248, 'x') + ".service").has_value());
   expect_bad_name(std::string(249, 'x') + ".service", "257 bytes");
+}
+
+// section 8, row 20: 1.0 took some of these and could never unload them.
+TEST(SystemdCanHave, LessThanTheApiTakes) {
+  for (const char* name : {"a.service", "a@1.service", "a@b@c.service", "..service", "a.target",
+                           "a.slice", "a.swap", "a.scope", "a.device", "a.mount"}) {
+    EXPECT_TRUE(systemd_can_have(name)) << name;
+  }
+  const std::string longest = std::string(247, 'a') + ".service";
+  EXPECT_TRUE(systemd_can_have(longest));
+  for (const std::string& name :
+       {std::string(".service"), std::string("a@.service"), std::string("a.busname"),
+        std::string("a.snapshot"), "a" + longest}) {
+    EXPECT_TRUE(check_unit_name(name)) << name;
+    EXPECT_FALSE(systemd_can_have(name)) << name;
+  }
 }
 
 TEST(CheckUnitName, SaysWhichRuleIsBroken) {
@@ -125,6 +142,7 @@ TEST(HasUnitType, KnowsAllOfSystemdsTypes) {
   EXPECT_FALSE(has_unit_type(""));
 }
 
+// section 8, row 18.
 TEST(ExpandSpecifiers, PutsInPartsOfTheName) {
   const UnitName name = split_unit_name("app@1.service");
   EXPECT_EQ(expand_specifiers("%n %N %p %i", name), "app@1.service app@1 app 1");

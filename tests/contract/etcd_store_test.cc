@@ -184,6 +184,37 @@ TEST_F(EtcdStoreTest, AReadOutlivesCompactionBetweenItsPages) {
   EXPECT_EQ((*result)->revision, last + 1);
 }
 
+// A large registry may take longer than one request may.
+TEST_F(EtcdStoreTest, EachPageOfAReadHasTheTimeOfARequest) {
+  EtcdProcess etcd({});
+  etcd.start();
+  EtcdOptions options = options_for({etcd.url()});
+  options.request_timeout = seconds(2);
+  options.page_keys = 1;
+  connect(options);
+  wait_until_ready();
+  constexpr int kKeys = 2000;
+  for (int i = 0; i < kKeys; i += 100) {
+    std::vector<Operation> puts;
+    for (int k = i; k < i + 100; ++k) puts.emplace_back(put_of("p/" + std::to_string(10000 + k)));
+    ASSERT_TRUE(commit(std::move(puts)).has_value());
+  }
+  const auto begun = std::chrono::steady_clock::now();
+  std::optional<Result<ReadResult>> result;
+  store_->read(under("p/"), 0, [&](auto outcome) { result = std::move(outcome); });
+  for (int i = 0; i < 2; ++i) {
+    loop_.run_for(milliseconds(10));
+    EXPECT_FALSE(result.has_value()) << "the read was too quick to be disturbed";
+    etcd.freeze();
+    loop_.run_for(milliseconds(1200));
+    etcd.thaw();
+  }
+  ASSERT_TRUE(loop_.run_until([&] { return result.has_value(); }));
+  EXPECT_GT(std::chrono::steady_clock::now() - begun, options.request_timeout);
+  ASSERT_TRUE(result->has_value()) << result->error().message;
+  EXPECT_EQ((*result)->values.size(), static_cast<std::size_t>(kKeys));
+}
+
 // --- Several members.
 
 class EtcdClusterTest : public EtcdStoreTest {

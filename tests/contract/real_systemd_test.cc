@@ -12,10 +12,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "poll_loop.h"
 #include "real_machine.h"
 #include "systemd/sdbus_unit_manager.h"
+#include "systemd/unit_directory.h"
 
 namespace fleet {
 namespace {
@@ -84,6 +86,33 @@ TEST_F(RealSystemd, FilesAndLinksAreWhereSystemdLooksAndGoAgain) {
   EXPECT_FALSE(fs::is_symlink(link));
   EXPECT_FALSE(fs::is_symlink(wanted));
   EXPECT_FALSE(fs::exists(std::string(kLinks) + "fleetct.target.wants"));
+}
+
+// As fleetd does in /run/systemd/system: a user who may add names to a directory that is not its
+// own, whose time of change the kernel alone sets, by a clock that advances every few milliseconds.
+TEST_F(RealSystemd, LinksInADirectoryOfAnotherAreNoticeableInTheEnd) {
+  constexpr uid_t kNobody = 65534;
+  const std::string own = std::string(kBase) + "/own";
+  const std::string links = std::string(kBase) + "/links";
+  for (const std::string& folder : {own, links}) fs::create_directories(folder);
+  ASSERT_EQ(chown(own.c_str(), kNobody, kNobody), 0);
+  ASSERT_EQ(chmod(links.c_str(), 01777), 0);
+  const auto usec = [&links] {
+    struct stat info {};
+    stat(links.c_str(), &info);
+    return info.st_mtim.tv_sec * 1'000'000LL + info.st_mtim.tv_nsec / 1'000;
+  };
+  ASSERT_EQ(seteuid(kNobody), 0);
+  UnitDirectory directory(own, links, "boot");
+  for (int i = 0; i < 200; ++i) {
+    const long long before = usec();
+    const Status done =
+        i % 2 == 0 ? directory.write("a.service", kSleeper) : directory.remove("a.service");
+    EXPECT_TRUE(done) << done.error().message;
+    EXPECT_TRUE(loop_.run_until([&] { return directory.noticeable(); }, seconds(1)));
+    EXPECT_GT(usec(), before);
+  }
+  EXPECT_EQ(seteuid(0), 0);
 }
 
 TEST_F(RealSystemd, ALinkThatACrashLeftGoes) {

@@ -45,6 +45,20 @@ TEST_P(StoreContract, KeysHangOnTheLeaseOfTheirLastPut) {
   EXPECT_THAT(keys(under("")), ElementsAre("deleted", "detached"));
 }
 
+TEST_P(StoreContract, TellsHowLongALeaseLives) {
+  const auto remaining = [this](LeaseId id) {
+    return wait<seconds>([&](auto done) { store_.remaining_time(id, std::move(done)); });
+  };
+  const LeaseId id = lease(seconds(30));
+  const Result<seconds> left = remaining(id);
+  ASSERT_TRUE(left) << left.error().message;
+  EXPECT_LE(*left, seconds(30));
+  EXPECT_GE(*left, seconds(20)) << "it was granted a moment ago";
+  ASSERT_TRUE(revoke(store_, id).has_value());
+  EXPECT_EQ(remaining(id), seconds(0));
+  EXPECT_EQ(remaining(kNoSuchLease), seconds(0));
+}
+
 TEST_P(StoreContract, ARevokedLeaseTakesItsKeysAtOneRevision) {
   const LeaseId id = lease(seconds(30));
   put("l/1", "", id);

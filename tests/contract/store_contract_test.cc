@@ -9,6 +9,7 @@ namespace {
 
 INSTANTIATE_TEST_SUITE_P(Stores, StoreContract,
                          testing::Values(StoreFactory{"memory", make_memory_world},
+                                         StoreFactory{"sqlite", make_sqlite_world},
                                          StoreFactory{"etcd", make_etcd_world}),
                          [](const auto& info) { return info.param.name; });
 

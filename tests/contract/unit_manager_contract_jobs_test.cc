@@ -269,20 +269,35 @@ TEST_P(UnitManagerContract, UnitsOfAllTypesCanRun) {
   }
 }
 
-TEST_P(UnitManagerContract, ATemplateCanBeKeptButNotStarted) {
-  ASSERT_TRUE(write("fleetct-t@.service", kSleeper));
-  for (const Status& outcome : {start("fleetct-t@.service"), restart("fleetct-t@.service")}) {
-    ASSERT_FALSE(outcome);
-    EXPECT_EQ(outcome.error().code, ErrorCode::failed);
-  }
-  const auto status = query("fleetct-t@.service");
-  ASSERT_FALSE(status);
-  EXPECT_EQ(status.error().code, ErrorCode::failed);
+TEST_P(UnitManagerContract, WhatSystemdCouldNotHaveCanBeKeptButNotStarted) {
   record_reports();
-  manager().observe("fleetct-t@.service");
-  EXPECT_TRUE(reported("fleetct-t@.service", "error inactive dead"));
-  EXPECT_TRUE(stop("fleetct-t@.service"));
-  EXPECT_TRUE(remove("fleetct-t@.service"));
+  for (const std::string name :
+       {"fleetct-t@.service", "fleetct.busname", "fleetct.snapshot", ".service"}) {
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(write(name, kSleeper));
+    for (const Status& outcome : {start(name), restart(name)}) {
+      ASSERT_FALSE(outcome);
+      EXPECT_EQ(outcome.error().code, ErrorCode::failed);
+    }
+    EXPECT_EQ(states(name), "error inactive dead");
+    EXPECT_EQ(query(name)->load_error, "systemd can have no unit of this name");
+    manager().observe(name);
+    EXPECT_TRUE(reported(name, "error inactive dead"));
+    EXPECT_TRUE(stop(name));
+    EXPECT_TRUE(remove(name));
+    EXPECT_FALSE(world_->has_file(name));
+  }
+}
+
+// systemd.unit(5): 255 bytes at most; a file cannot have a longer name either.
+TEST_P(UnitManagerContract, ANameThatIsTooLongForAFileIsRefusedAndHoldsUpNothing) {
+  const std::string name = "fleetct-" + std::string(240, 'x') + ".service";
+  ASSERT_EQ(name.size(), 256u);
+  EXPECT_FALSE(write(name, kSleeper));
+  EXPECT_FALSE(start(name));
+  EXPECT_EQ(states(name), "error inactive dead");
+  EXPECT_TRUE(stop(name));
+  EXPECT_TRUE(remove(name));
 }
 
 TEST_P(UnitManagerContract, EveryCallbackRunsOnceAndNeverWithinTheCall) {

@@ -1,4 +1,5 @@
 // The UnitManager contract: hearing of changes, and a connection that breaks.
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -194,6 +195,35 @@ TEST_P(UnitManagerContract, CallsThatMeetABrokenConnectionEnd) {
   EXPECT_TRUE(list());
   EXPECT_TRUE(world_->run_until([&] { return start("fleetct-a.service").has_value(); }));
   for (const Pending& call : calls) EXPECT_EQ(call.calls, 1);
+}
+
+// Who takes reports and answers as they come ends with what is so.
+TEST_P(UnitManagerContract, AnAnswerIsNoOlderThanAReportBeforeIt) {
+  const std::string name = "fleetct-a.service";
+  ASSERT_TRUE(write(name, "[Service]\nExecStart=/bin/false\n"));
+  UnitStatus last;
+  manager().set_listener([&](const std::string&, const UnitStatus& status) { last = status; });
+  manager().observe(name);
+  for (int round = 0; round < 60; ++round) {
+    bool answered = false;
+    // The unit fails while it is being asked about.
+    manager().start(name, [&](const Status&) {
+      manager().query(name, [&](const Result<UnitStatus>& answer) {
+        if (answer) last = *answer;
+        answered = true;
+      });
+    });
+    ASSERT_TRUE(world_->run_until([&] { return answered; }));
+    std::optional<UnitStatus> now;
+    const auto settled = [&] { return now == last; };
+    for (int again = 0; again < 3 && !settled(); ++again) {
+      const auto asked = query(name);
+      ASSERT_TRUE(asked) << asked.error().message;
+      now = *asked;
+      world_->run_until([&] { return settled() || last.active_state == "failed"; });
+    }
+    ASSERT_TRUE(settled()) << "round " << round << ": taken for " << words(last);
+  }
 }
 
 // Whatever happened in whatever order: in the end what was reported last is so.

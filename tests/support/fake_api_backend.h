@@ -25,6 +25,15 @@ class FakeApiBackend final : public ApiBackend {
     store_.add_listener([this](const WatchBatch& batch) { on_their_way_.push_back(batch); });
   }
 
+  Status ready() const override {
+    if (error_) return std::unexpected(*error_);
+    return {};
+  }
+  void add_metrics(MetricsText& metrics) const override {
+    metrics.begin("fake", "gauge", "Stands for what a fleetd tells.");
+    metrics.sample(std::uint64_t{1});
+  }
+
   // Whom to tell that the mirror has moved.
   void serve(Api* api) { api_ = api; }
 

@@ -53,6 +53,17 @@ void write(JsonWriter& out, const MachineEntity& machine) {
   out.end_object();
 }
 
+void write(JsonWriter& out, const InfoEntity& info) {
+  out.begin_object();
+  out.member_unless_empty("leaderMachineID", info.leader_machine_id);
+  out.member_unless_empty("machineID", info.machine_id);
+  out.member_unless_empty("registry", info.registry);
+  out.member_unless_empty("registryIncomplete", info.registry_incomplete);
+  out.member_unless_empty("registryLocation", info.registry_location);
+  out.member_unless_empty("version", info.version);
+  out.end_object();
+}
+
 template <class T>
 std::string write_one(const T& entity) {
   JsonWriter out;
@@ -115,6 +126,19 @@ void read(JsonReader& in, const Value& value, MachineEntity& machine) {
             {{"id", [&](const Value& v) { in.text("id", v, machine.id); }},
              {"metadata", [&](const Value& v) { in.texts("metadata", v, machine.metadata); }},
              {"primaryIP", [&](const Value& v) { in.text("primaryIP", v, machine.primary_ip); }}});
+}
+
+void read(JsonReader& in, const Value& value, InfoEntity& info) {
+  const auto text = [&in](const char* name, std::string& out) {
+    return [&in, name, &out](const Value& v) { in.text(name, v, out); };
+  };
+  in.object("the answer", value,
+            {{"leaderMachineID", text("leaderMachineID", info.leader_machine_id)},
+             {"machineID", text("machineID", info.machine_id)},
+             {"registry", text("registry", info.registry)},
+             {"registryIncomplete", text("registryIncomplete", info.registry_incomplete)},
+             {"registryLocation", text("registryLocation", info.registry_location)},
+             {"version", text("version", info.version)}});
 }
 
 void read(JsonReader& in, const Value& value, MetadataChange& change) {
@@ -180,6 +204,10 @@ std::string to_json(const MachinePage& page) {
   return write_page("machines", page.machines, page.next_page_token);
 }
 
+std::string to_json(const InfoEntity& info) {
+  return write_one(info);
+}
+
 std::string to_json(const std::vector<MetadataChange>& changes) {
   JsonWriter out;
   out.begin_array();
@@ -222,6 +250,10 @@ Result<MachineEntity> machine_from_json(std::string_view text) {
 
 Result<MachinePage> machine_page_from_json(std::string_view text) {
   return read_page(text, "machines", &MachinePage::machines);
+}
+
+Result<InfoEntity> info_from_json(std::string_view text) {
+  return read_one<InfoEntity>(text);
 }
 
 Result<std::vector<MetadataChange>> metadata_changes_from_json(std::string_view text) {

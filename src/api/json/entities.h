@@ -60,6 +60,18 @@ struct MachinePage {
   std::string next_page_token;
 };
 
+// What answers, and where the cluster's registry is.
+struct InfoEntity {
+  std::string leader_machine_id;    // empty: none leads
+  std::string machine_id;           // of the fleetd that answers
+  std::string registry;             // "etcd" or "embedded"
+  std::string registry_incomplete;  // who is filling it; empty: nobody, it is whole
+  std::string registry_location;    // for people
+  std::string version;              // of the fleetd that answers
+
+  bool operator==(const InfoEntity&) const = default;
+};
+
 // One entry of a PATCH of /machines.
 struct MetadataChange {
   std::string op;    // add, replace or remove
@@ -82,6 +94,7 @@ std::string to_json(const UnitStateEntity& state);
 std::string to_json(const UnitStatePage& page);
 std::string to_json(const MachineEntity& machine);
 std::string to_json(const MachinePage& page);
+std::string to_json(const InfoEntity& info);
 std::string to_json(const std::vector<MetadataChange>& changes);
 std::string to_json(const ErrorEntity& error);
 
@@ -91,6 +104,7 @@ Result<UnitStateEntity> unit_state_from_json(std::string_view text);
 Result<UnitStatePage> unit_state_page_from_json(std::string_view text);
 Result<MachineEntity> machine_from_json(std::string_view text);
 Result<MachinePage> machine_page_from_json(std::string_view text);
+Result<InfoEntity> info_from_json(std::string_view text);
 // Takes a value as 1.0 does, {"value":"<text>"}, and as it is documented, "<text>".
 Result<std::vector<MetadataChange>> metadata_changes_from_json(std::string_view text);
 Result<ErrorEntity> error_from_json(std::string_view text);

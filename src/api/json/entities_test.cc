@@ -125,20 +125,21 @@ TEST(StatusTest, WritesAndReadsBack) {
   unit.current_state = "inactive";
   unit.hash = "h";
   unit.reason = "no machine";
+  unit.restarts = 3;
   unit.unplaceable = {{"m1", "disk is not ssd"}};
   UnitStatusEntity& global = status.units.emplace_back();
   global.name = "g.service";
   global.global = true;
   global.destroyed = true;
   global.machines = {
-      {"m1", "launched", "loaded", "h2", "loaded", "inactive", "dead", "start failed"}};
+      {"m1", "launched", "loaded", "h2", "loaded", "inactive", "dead", "start failed", 2}};
   EXPECT_EQ(
       to_json(status),
       R"({"missing":["gone.service"],"revision":7,"units":[)"
       R"({"currentState":"inactive","desiredState":"launched","hash":"h","name":"a.service",)"
-      R"("reason":"no machine","unplaceable":[{"machineID":"m1","reason":"disk is not ssd"}]},)"
+      R"("reason":"no machine","restarts":3,"unplaceable":[{"machineID":"m1","reason":"disk is not ssd"}]},)"
       R"({"destroyed":true,"global":true,"machines":[{"currentState":"loaded","hash":"h2",)"
-      R"("machineID":"m1","problem":"start failed","state":"launched",)"
+      R"("machineID":"m1","problem":"start failed","restarts":2,"state":"launched",)"
       R"("systemdActiveState":"inactive","systemdLoadState":"loaded","systemdSubState":"dead"}],)"
       R"("name":"g.service"}]})");
   EXPECT_EQ(status_from_json(to_json(status)), status);

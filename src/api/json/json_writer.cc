@@ -156,6 +156,10 @@ JsonWriter& JsonWriter::member_unless_empty(std::string_view name, std::string_v
   return value.empty() ? *this : member(name, value);
 }
 
+JsonWriter& JsonWriter::member_unless_zero(std::string_view name, std::int64_t value) {
+  return value != 0 ? key(name).number(value) : *this;
+}
+
 JsonWriter& JsonWriter::member_unless_false(std::string_view name, bool value) {
   return value ? key(name).flag(true) : *this;
 }

@@ -24,6 +24,7 @@ class JsonWriter {
   // A whole member; the `_unless_` forms leave it out where it says nothing.
   JsonWriter& member(std::string_view name, std::string_view value);
   JsonWriter& member_unless_empty(std::string_view name, std::string_view value);
+  JsonWriter& member_unless_zero(std::string_view name, std::int64_t value);
   JsonWriter& member_unless_false(std::string_view name, bool value);
 
   std::string take() { return std::move(out_); }

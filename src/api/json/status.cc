@@ -16,6 +16,7 @@ void write(JsonWriter& out, const UnitOnMachineEntity& machine) {
   out.member_unless_empty("hash", machine.hash);
   out.member("machineID", machine.machine_id);
   out.member_unless_empty("problem", machine.problem);
+  out.member_unless_zero("restarts", machine.restarts);
   out.member_unless_empty("state", machine.state);
   out.member_unless_empty("systemdActiveState", machine.systemd_active_state);
   out.member_unless_empty("systemdLoadState", machine.systemd_load_state);
@@ -38,6 +39,7 @@ void write(JsonWriter& out, const UnitStatusEntity& unit) {
   }
   out.member("name", unit.name);
   out.member_unless_empty("reason", unit.reason);
+  out.member_unless_zero("restarts", unit.restarts);
   if (!unit.unplaceable.empty()) {
     out.key("unplaceable").begin_array();
     for (const RefusalEntity& refusal : unit.unplaceable) {
@@ -53,11 +55,15 @@ JsonReader::Member text(JsonReader& in, std::string_view name, std::string& out)
   return {name, [&in, name, &out](const Value& value) { in.text(name, value, out); }};
 }
 
+JsonReader::Member number(JsonReader& in, std::string_view name, std::int64_t& out) {
+  return {name, [&in, name, &out](const Value& value) { in.number(name, value, out); }};
+}
+
 void read(JsonReader& in, const Value& value, UnitOnMachineEntity& machine) {
   in.object("a unit on a machine", value,
             {text(in, "currentState", machine.current_state), text(in, "hash", machine.hash),
              text(in, "machineID", machine.machine_id), text(in, "problem", machine.problem),
-             text(in, "state", machine.state),
+             number(in, "restarts", machine.restarts), text(in, "state", machine.state),
              text(in, "systemdActiveState", machine.systemd_active_state),
              text(in, "systemdLoadState", machine.systemd_load_state),
              text(in, "systemdSubState", machine.systemd_sub_state)});
@@ -87,10 +93,34 @@ void read(JsonReader& in, const Value& value, UnitStatusEntity& unit) {
              {"machines", read_machines},
              text(in, "name", unit.name),
              text(in, "reason", unit.reason),
+             number(in, "restarts", unit.restarts),
              {"unplaceable", read_refusals}});
 }
 
 }  // namespace
+
+std::string to_json(const std::vector<UnitResultEntity>& results) {
+  JsonWriter out;
+  out.begin_object().key("units").begin_array();
+  for (const UnitResultEntity& result : results) {
+    out.begin_object().key("code").number(result.code);
+    out.key("name").text(result.name).end_object();
+  }
+  return out.end_array().end_object().take();
+}
+
+std::string restarts_to_json(std::int64_t restarts) {
+  return JsonWriter().begin_object().key("restarts").number(restarts).end_object().take();
+}
+
+Result<std::int64_t> restarts_from_json(std::string_view json) {
+  const Result<Value> value = JsonReader::parse(json);
+  if (!value) return std::unexpected(value.error());
+  JsonReader in;
+  std::int64_t restarts = 0;
+  in.object("the body", *value, {number(in, "restarts", restarts)});
+  return in.finish(restarts);
+}
 
 std::string to_json(const StatusEntity& status) {
   JsonWriter out;
@@ -120,7 +150,7 @@ Result<StatusEntity> status_from_json(std::string_view json) {
   };
   in.object("the body", *value,
             {{"missing", [&](const Value& v) { in.texts("missing", v, status.missing); }},
-             {"revision", [&](const Value& v) { in.number("revision", v, status.revision); }},
+             number(in, "revision", status.revision),
              {"units", read_units}});
   return in.finish(std::move(status));
 }

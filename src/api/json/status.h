@@ -19,7 +19,8 @@ struct UnitOnMachineEntity {
   std::string systemd_load_state;
   std::string systemd_active_state;
   std::string systemd_sub_state;
-  std::string problem;  // what keeps the machine from doing more
+  std::string problem;        // what keeps the machine from doing more
+  std::int64_t restarts = 0;  // of those asked for, up to which it has carried them out
 
   bool operator==(const UnitOnMachineEntity&) const = default;
 };
@@ -39,7 +40,8 @@ struct UnitStatusEntity {
   std::string hash;
   std::string reason;  // why it is not where it should be; empty: all is well
   bool global = false;
-  bool destroyed = false;  // it is gone, but something is left of it
+  bool destroyed = false;     // it is gone, but something is left of it
+  std::int64_t restarts = 0;  // how often a restart has been asked for
   std::vector<UnitOnMachineEntity> machines;
   std::vector<RefusalEntity> unplaceable;
 
@@ -56,5 +58,18 @@ struct StatusEntity {
 
 std::string to_json(const StatusEntity& status);
 Result<StatusEntity> status_from_json(std::string_view text);
+
+// One entry of the answer of PUT /fleet/v1/units: what the PUT of that unit alone would answer.
+struct UnitResultEntity {
+  std::string name;
+  int code = 0;
+
+  bool operator==(const UnitResultEntity&) const = default;
+};
+std::string to_json(const std::vector<UnitResultEntity>& results);
+
+// The answer of POST /fleet/v1/units/<name>/restart: how often a restart has been asked for.
+std::string restarts_to_json(std::int64_t restarts);
+Result<std::int64_t> restarts_from_json(std::string_view text);
 
 }  // namespace fleet

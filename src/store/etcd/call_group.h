@@ -7,6 +7,7 @@
 // contexts are only freed by the owner.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -15,11 +16,18 @@
 #include <utility>
 #include <vector>
 
+#include <grpc/support/time.h>
 #include <grpcpp/client_context.h>
 
 namespace fleet::etcd {
 
 using CallId = std::uint64_t;
+
+// The call ends after `time` at the latest. Not at a time of day: that clock can be set meanwhile.
+inline void limit_time(grpc::ClientContext& context, std::chrono::nanoseconds time) {
+  context.set_deadline(
+      gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(time.count(), GPR_TIMESPAN)));
+}
 
 class CallGroup {
  public:

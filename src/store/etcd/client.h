@@ -73,7 +73,7 @@ class Client {
 
   // Makes an attempt at `call`, and more if need be; `done` runs on the loop, later.
   template <class Request, class Response>
-  void run(std::shared_ptr<Call<Request, Response>> call);
+  void run(const std::shared_ptr<Call<Request, Response>>& call);
 
   // Sees to it that there is a token if one is needed. `done` may run at once.
   void sign_in(Time deadline, std::function<void(std::expected<void, Failure>)> done);
@@ -87,11 +87,11 @@ class Client {
 
  private:
   template <class Request, class Response>
-  void attempt(std::shared_ptr<Call<Request, Response>> call);
+  void attempt(const std::shared_ptr<Call<Request, Response>>& call);
   template <class Request, class Response>
-  void probe(std::shared_ptr<Call<Request, Response>> call);
+  void probe(const std::shared_ptr<Call<Request, Response>>& call);
   template <class Request, class Response>
-  void on_status(std::shared_ptr<Call<Request, Response>> call, std::size_t index,
+  void on_status(const std::shared_ptr<Call<Request, Response>>& call, std::size_t index,
                  const std::string& token, const grpc::Status& status, Response& response);
   template <class Request, class Response>
   void finish(const std::shared_ptr<Call<Request, Response>>& call,
@@ -112,7 +112,7 @@ class Client {
 };
 
 template <class Request, class Response>
-void Client::run(std::shared_ptr<Call<Request, Response>> call) {
+void Client::run(const std::shared_ptr<Call<Request, Response>>& call) {
   if (call->needs_token && credentials_->needs_token()) {
     sign_in(call->deadline, [this, call](std::expected<void, Failure> result) {
       if (!result) return finish(call, std::unexpected(std::move(result.error())));
@@ -120,14 +120,14 @@ void Client::run(std::shared_ptr<Call<Request, Response>> call) {
     });
     return;
   }
-  attempt(std::move(call));
+  attempt(call);
 }
 
 template <class Request, class Response>
-void Client::attempt(std::shared_ptr<Call<Request, Response>> call) {
+void Client::attempt(const std::shared_ptr<Call<Request, Response>>& call) {
   const std::size_t index = endpoints_.current();
   Endpoint& endpoint = endpoints_[index];
-  if (!call->repeatable && !call->probed && !endpoint.connected()) return probe(std::move(call));
+  if (!call->repeatable && !call->probed && !endpoint.connected()) return probe(call);
 
   // The time that is left is shared by the members that have not been tried.
   const std::size_t untried =
@@ -135,7 +135,7 @@ void Client::attempt(std::shared_ptr<Call<Request, Response>> call) {
   const Duration left = call->deadline - loop_.now();
   const Duration time = call->repeatable ? left / static_cast<Duration::rep>(untried) : left;
   const CallGroup::Begun begun = group_->begin();
-  begun.context->set_deadline(std::chrono::system_clock::now() + time);
+  limit_time(*begun.context, time);
   const std::string token = credentials_->sign(*begun.context);
   const auto response = std::make_shared<Response>();
   std::function<void(grpc::Status)> done = [this, &loop = loop_, owner = owner_, group = group_,
@@ -156,7 +156,7 @@ void Client::attempt(std::shared_ptr<Call<Request, Response>> call) {
 // reason for failure, a member that is gone, does not put a write in doubt, a harmless call finds
 // a member that answers first.
 template <class Request, class Response>
-void Client::probe(std::shared_ptr<Call<Request, Response>> call) {
+void Client::probe(const std::shared_ptr<Call<Request, Response>>& call) {
   using Probe = Call<etcdserverpb::RangeRequest, etcdserverpb::RangeResponse>;
   const auto probe = std::make_shared<Probe>();
   probe->start = [](Endpoint& endpoint, auto* context, auto* request, auto* response, auto done) {
@@ -178,7 +178,7 @@ void Client::probe(std::shared_ptr<Call<Request, Response>> call) {
 }
 
 template <class Request, class Response>
-void Client::on_status(std::shared_ptr<Call<Request, Response>> call, std::size_t index,
+void Client::on_status(const std::shared_ptr<Call<Request, Response>>& call, std::size_t index,
                        const std::string& token, const grpc::Status& status, Response& response) {
   if (status.ok()) return finish(call, Outcome<Response>(std::move(response)));
   const Failure failure{.verdict = verdict(status),
@@ -196,7 +196,7 @@ void Client::on_status(std::shared_ptr<Call<Request, Response>> call, std::size_
     // With only one member the second attempt is for a connection that broke since it was used.
     const std::size_t most = endpoints_.size() > 1 ? endpoints_.size() : 2;
     if (call->repeatable && call->failures < most && loop_.now() < call->deadline) {
-      return attempt(std::move(call));
+      return attempt(call);
     }
   }
   finish(call, std::unexpected(failure));

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -14,41 +15,14 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "store/etcd/address.h"
+
 namespace fleet::etcd {
 namespace {
 
 // A page of a read that passes this is asked for again with fewer keys. etcd takes no value of more
 // than 1.5 MiB, so that a few keys always fit.
 constexpr int kMaxMessageBytes = 16 * 1024 * 1024;
-
-struct Address {
-  std::string host_and_port;
-  bool tls = false;
-};
-
-Result<Address> parse(const std::string& url, bool tls_by_default) {
-  std::string_view rest = url;
-  Address address{.host_and_port = {}, .tls = tls_by_default};
-  if (const std::size_t scheme = rest.find("://"); scheme != std::string_view::npos) {
-    const std::string_view name = rest.substr(0, scheme);
-    if (name != "http" && name != "https") {
-      return fail(ErrorCode::invalid,
-                  fmt::format("the etcd endpoint {} has neither http:// nor https://", url));
-    }
-    address.tls = name == "https";
-    rest.remove_prefix(scheme + 3);
-  }
-  if (rest.ends_with('/')) rest.remove_suffix(1);
-  const std::size_t colon = rest.rfind(':');
-  const bool has_port = colon != std::string_view::npos && colon > 0 && colon + 1 < rest.size() &&
-                        rest.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
-  if (!has_port || rest.find('/') != std::string_view::npos) {
-    return fail(ErrorCode::invalid,
-                fmt::format("the etcd endpoint {} is not of the form http://host:port", url));
-  }
-  address.host_and_port = rest;
-  return address;
-}
 
 Result<std::string> read_file(const std::string& path) {
   if (path.empty()) return std::string();
@@ -113,9 +87,12 @@ Result<Endpoints> Endpoints::make(const EtcdOptions& options) {
   Result<grpc::SslCredentialsOptions> tls = read_tls(options);
   if (!tls) return std::unexpected(tls.error());
   gpr_set_log_function(log_last_words);
+  // Names are what this machine's nsswitch.conf makes of them. gRPC's own resolver waits for a name
+  // server even for what stands in /etc/hosts. (The environment is the only way to say so.)
+  setenv("GRPC_DNS_RESOLVER", "native", /*overwrite=*/0);
   Endpoints endpoints;
   for (const std::string& url : options.endpoints) {
-    Result<Address> address = parse(url, !options.ca_file.empty());
+    Result<EtcdAddress> address = parse_etcd_address(url, !options.ca_file.empty());
     if (!address) return std::unexpected(address.error());
     auto endpoint = std::make_unique<Endpoint>();
     endpoint->url = url;

@@ -32,7 +32,6 @@ struct Read {
   bool newest = false;  // whether the caller left the revision open
   std::int64_t limit = 0;
   std::string next_key;
-  Time deadline;
   ReadResult result;
   Store::Callback<ReadResult> done;
 };
@@ -51,7 +50,7 @@ class EtcdStore::Impl {
         watcher_(client_, options.request_timeout),
         endpoints_for_leases_(std::move(for_leases)) {}
 
-  void open(std::weak_ptr<void> self) {
+  void open(const std::weak_ptr<void>& self) {
     client_.set_owner(self);
     EventLoop& loop = client_.loop();
     const auto on_loop = [this, &loop, self](void (Impl::*handle)(LeaseKeeper::Keeping)) {
@@ -72,10 +71,11 @@ class EtcdStore::Impl {
   }
 
   void read(KeyRange range, Revision at, Callback<ReadResult> done);
-  void commit(Transaction transaction, Callback<TransactionResult> done);
+  void commit(const Transaction& transaction, Callback<TransactionResult> done);
   void grant_lease(std::chrono::seconds ttl, Callback<LeaseId> done);
   void keep_lease(LeaseId id, std::chrono::seconds ttl, LeaseCallbacks callbacks);
   void forget_lease(LeaseId id);
+  void remaining_time(LeaseId id, Callback<std::chrono::seconds> done);
   void revoke_lease(LeaseId id, std::function<void(Status)> done);
   etcd::Watcher& watcher() { return watcher_; }
 
@@ -86,9 +86,9 @@ class EtcdStore::Impl {
   };
 
   Time deadline() { return client_.loop().now() + request_timeout_; }
-  void read_page(std::shared_ptr<Read> read);
-  void on_page(std::shared_ptr<Read> read, Outcome<pb::RangeResponse> outcome);
-  void on_page_failed(std::shared_ptr<Read> read, const etcd::Failure& failure);
+  void read_page(const std::shared_ptr<Read>& read);
+  void on_page(const std::shared_ptr<Read>& read, Outcome<pb::RangeResponse> outcome);
+  void on_page_failed(const std::shared_ptr<Read>& read, const etcd::Failure& failure);
   void on_renewed(LeaseKeeper::Keeping keeping);
   void on_lost(LeaseKeeper::Keeping keeping);
   std::map<LeaseId, Kept>::iterator find(LeaseKeeper::Keeping keeping) {
@@ -120,12 +120,11 @@ void EtcdStore::Impl::read(KeyRange range, Revision at, Callback<ReadResult> don
   read->at = at;
   read->newest = at == 0;
   read->limit = page_keys_;
-  read->deadline = deadline();
   read->done = std::move(done);
   read_page(read);
 }
 
-void EtcdStore::Impl::read_page(std::shared_ptr<Read> read) {
+void EtcdStore::Impl::read_page(const std::shared_ptr<Read>& read) {
   const auto call = std::make_shared<Call<pb::RangeRequest, pb::RangeResponse>>();
   call->start = [](Endpoint& endpoint, auto* context, auto* request, auto* response, auto done) {
     endpoint.kv->async()->Range(context, request, response, std::move(done));
@@ -135,15 +134,16 @@ void EtcdStore::Impl::read_page(std::shared_ptr<Read> read) {
   call->request.set_range_end(etcd::bounds_of(read->range).end);
   call->request.set_revision(read->at);
   call->request.set_limit(read->limit);
-  call->deadline = read->deadline;
+  call->deadline = deadline();  // for each page: a large registry takes as long as it takes
   call->done = [this, read](Outcome<pb::RangeResponse> outcome) {
     on_page(read, std::move(outcome));
   };
   client_.run(call);
 }
 
-void EtcdStore::Impl::on_page(std::shared_ptr<Read> read, Outcome<pb::RangeResponse> outcome) {
-  if (!outcome) return on_page_failed(std::move(read), outcome.error());
+void EtcdStore::Impl::on_page(const std::shared_ptr<Read>& read,
+                              Outcome<pb::RangeResponse> outcome) {
+  if (!outcome) return on_page_failed(read, outcome.error());
   if (read->at == 0) read->at = outcome->header().revision();
   read->result.revision = read->at;
   for (pb::KeyValue& value : *outcome->mutable_kvs()) {
@@ -151,15 +151,16 @@ void EtcdStore::Impl::on_page(std::shared_ptr<Read> read, Outcome<pb::RangeRespo
   }
   if (outcome->more() && !read->result.values.empty()) {
     read->next_key = read->result.values.back().key + '\0';
-    return read_page(std::move(read));
+    return read_page(read);
   }
   read->done(std::move(read->result));
 }
 
-void EtcdStore::Impl::on_page_failed(std::shared_ptr<Read> read, const etcd::Failure& failure) {
+void EtcdStore::Impl::on_page_failed(const std::shared_ptr<Read>& read,
+                                     const etcd::Failure& failure) {
   if (failure.verdict == Verdict::page_too_large && read->limit > 1) {
     read->limit = std::max<std::int64_t>(read->limit / 8, 1);
-    return read_page(std::move(read));
+    return read_page(read);
   }
   const bool has_pages = read->result.revision != 0;
   if (failure.error.code == ErrorCode::compacted && read->newest && has_pages) {
@@ -167,12 +168,12 @@ void EtcdStore::Impl::on_page_failed(std::shared_ptr<Read> read, const etcd::Fai
     read->at = 0;
     read->result = {};
     read->next_key = etcd::bounds_of(read->range).key;
-    return read_page(std::move(read));
+    return read_page(read);
   }
   read->done(std::unexpected(failure.error));
 }
 
-void EtcdStore::Impl::commit(Transaction transaction, Callback<TransactionResult> done) {
+void EtcdStore::Impl::commit(const Transaction& transaction, Callback<TransactionResult> done) {
   if (Status valid = validate(transaction); !valid) {
     client_.post([done = std::move(done), error = valid.error()] { done(std::unexpected(error)); });
     return;
@@ -227,6 +228,25 @@ void EtcdStore::Impl::forget_lease(LeaseId id) {
   if (found == kept_.end()) return;
   keeper_->forget(found->second.keeping);
   kept_.erase(found);
+}
+
+void EtcdStore::Impl::remaining_time(LeaseId id, Callback<std::chrono::seconds> done) {
+  const auto call =
+      std::make_shared<Call<pb::LeaseTimeToLiveRequest, pb::LeaseTimeToLiveResponse>>();
+  call->start = [](Endpoint& endpoint, auto* context, auto* request, auto* response, auto done) {
+    endpoint.lease->async()->LeaseTimeToLive(context, request, response, std::move(done));
+  };
+  call->what = fmt::format("ask how long the lease {:x} lives", id);
+  call->request.set_id(id);
+  call->deadline = deadline();
+  call->done = [done = std::move(done)](Outcome<pb::LeaseTimeToLiveResponse> outcome) {
+    if (outcome) {
+      return done(std::chrono::seconds(std::max<std::int64_t>(outcome->ttl(), 0)));
+    }
+    if (outcome.error().error.code == ErrorCode::not_found) return done(std::chrono::seconds(0));
+    done(std::unexpected(outcome.error().error));
+  };
+  client_.run(call);
 }
 
 void EtcdStore::Impl::revoke_lease(LeaseId id, std::function<void(Status)> done) {
@@ -289,7 +309,7 @@ void EtcdStore::read(KeyRange range, Revision at, Callback<ReadResult> done) {
 }
 
 void EtcdStore::commit(Transaction transaction, Callback<TransactionResult> done) {
-  impl_->commit(std::move(transaction), std::move(done));
+  impl_->commit(transaction, std::move(done));
 }
 
 WatchId EtcdStore::watch(KeyRange range, Revision from, WatchCallbacks callbacks) {
@@ -310,6 +330,10 @@ void EtcdStore::keep_lease(LeaseId id, std::chrono::seconds ttl, LeaseCallbacks 
 
 void EtcdStore::forget_lease(LeaseId id) {
   impl_->forget_lease(id);
+}
+
+void EtcdStore::remaining_time(LeaseId id, Callback<std::chrono::seconds> done) {
+  impl_->remaining_time(id, std::move(done));
 }
 
 void EtcdStore::revoke_lease(LeaseId id, std::function<void(Status)> done) {

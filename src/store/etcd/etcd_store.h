@@ -50,6 +50,7 @@ class EtcdStore final : public Store {
   void grant_lease(std::chrono::seconds ttl, Callback<LeaseId> done) override;
   void keep_lease(LeaseId id, std::chrono::seconds ttl, LeaseCallbacks callbacks) override;
   void forget_lease(LeaseId id) override;
+  void remaining_time(LeaseId id, Callback<std::chrono::seconds> done) override;
   void revoke_lease(LeaseId id, std::function<void(Status)> done) override;
 
  private:

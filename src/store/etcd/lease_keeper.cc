@@ -37,7 +37,7 @@ class LeaseKeeper::Renewal final
   }
 
   void start(Endpoint& endpoint, nanoseconds time) {
-    call_.context->set_deadline(std::chrono::system_clock::now() + time);
+    limit_time(*call_.context, time);
     // A member that is cut off from its leader must say so instead of keeping us waiting.
     call_.context->AddMetadata("hasleader", "true");
     token_ = keeper_.credentials_->sign(*call_.context);
@@ -165,7 +165,7 @@ void LeaseKeeper::begin_sign_in(Keeping keeping, Endpoint& endpoint, std::size_t
   const auto call = std::make_shared<SignIn>();
   const CallGroup::Begun begun_call = group_->begin();
   call->request = credentials_->request();
-  begun_call.context->set_deadline(std::chrono::system_clock::now() + time);
+  limit_time(*begun_call.context, time);
   std::function<void(grpc::Status)> done = [this, call, id = begun_call.id, group = group_, keeping,
                                             index,
                                             begun = Clock::now()](const grpc::Status& status) {

@@ -65,6 +65,12 @@ std::string advice(const grpc::Status& status) {
   switch (code_of(status)) {
     case ErrorCode::unavailable:
       if (is_from_etcd(status)) return "; see whether etcd has a leader (etcdctl endpoint status)";
+      // That is how a server that speaks TLS ends a plain connection, or one without a certificate.
+      if (mentions(status, "Socket closed") || mentions(status, "read failed") ||
+          mentions(status, "reset by peer")) {
+        return "; the connection was closed: see whether etcd is up, and whether it wants https or "
+               "a client's certificate";
+      }
       return "; see whether etcd runs there and can be reached";
     case ErrorCode::denied:
       return "; check the user, password and role that fleet is given at etcd";

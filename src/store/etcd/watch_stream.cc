@@ -41,7 +41,8 @@ void WatchStream::OnReadDone(bool ok) {
   if (!ok) return;  // OnDone says why
   Message message{.response = std::move(response_), .bytes = 0};
   message.bytes = message.response->ByteSizeLong();
-  if ((backlog_ += message.bytes) > kMaxBacklogBytes) {
+  backlog_ += message.bytes;
+  if (backlog_ > kMaxBacklogBytes) {
     call_.context->TryCancel();
     return;
   }

@@ -103,7 +103,8 @@ void Watcher::begin_stream(WatchId id, Watch& watch) {
   watch.stream->start();
 }
 
-void Watcher::on_message(WatchId id, std::uint64_t generation, WatchStream::Message message) {
+void Watcher::on_message(WatchId id, std::uint64_t generation,
+                         const WatchStream::Message& message) {
   Watch* const watch = find(id, generation);
   if (watch == nullptr) return;
   watch->stream->consumed(message.bytes);
@@ -186,7 +187,7 @@ void Watcher::drop_stream(Watch& watch) {
   watch.stream.reset();
 }
 
-void Watcher::end(WatchId id, Error error) {
+void Watcher::end(WatchId id, const Error& error) {
   const auto found = watches_.find(id);
   if (found == watches_.end()) return;
   drop_stream(found->second);

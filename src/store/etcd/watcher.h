@@ -44,13 +44,13 @@ class Watcher {
   Watch* find(WatchId id, std::uint64_t generation);
   void arm(WatchId id);
   void begin_stream(WatchId id, Watch& watch);
-  void on_message(WatchId id, std::uint64_t generation, WatchStream::Message message);
+  void on_message(WatchId id, std::uint64_t generation, const WatchStream::Message& message);
   void on_cancelled(WatchId id, const etcdserverpb::WatchResponse& response);
   void on_events(Watch& watch, etcdserverpb::WatchResponse& response);
   void on_ended(WatchId id, std::uint64_t generation, const grpc::Status& status);
   void arm_later(WatchId id, Watch& watch);
   static void drop_stream(Watch& watch);
-  void end(WatchId id, Error error);
+  void end(WatchId id, const Error& error);
 
   Client& client_;
   const Duration request_timeout_;

@@ -43,10 +43,21 @@ Error compacted_error(Revision wanted, Revision compacted) {
 
 }  // namespace
 
-MemoryRegistry::MemoryRegistry(EventLoop& loop) : loop_(loop) {}
+MemoryRegistry::MemoryRegistry(EventLoop& loop, RegistryKeeper* keeper, std::size_t history)
+    : loop_(loop), keeper_(keeper), history_limit_(history) {}
 
 MemoryRegistry::~MemoryRegistry() {
   for (const auto& [id, lease] : leases_) loop_.cancel(lease.timer);
+}
+
+void MemoryRegistry::restore(std::vector<KeyValue> values, Revision revision) {
+  for (KeyValue& value : values) {
+    std::string key = value.key;
+    values_.insert_or_assign(std::move(key), std::move(value));
+  }
+  if (revision <= revision_) return;  // the earlier one never had a change
+  revision_ = revision;
+  compacted_ = revision;
 }
 
 Result<ReadResult> MemoryRegistry::read(const KeyRange& range, Revision at) const {
@@ -94,7 +105,16 @@ Result<TransactionResult> MemoryRegistry::commit(const Transaction& transaction)
       remove(std::get<Delete>(operation).range);
     }
   }
-  finish_revision();
+  if (!changes_.empty()) {  // else nothing changed, so there is no new revision
+    const WatchBatch batch = new_batch();
+    if (keeper_ != nullptr) {
+      if (Status kept = keeper_->keep(batch); !kept) {
+        undo_changes();
+        return std::unexpected(kept.error());
+      }
+    }
+    publish(batch);
+  }
   return TransactionResult{.committed = true, .revision = revision_};
 }
 
@@ -126,6 +146,12 @@ LeaseId MemoryRegistry::grant_lease(std::chrono::seconds ttl) {
   return id;
 }
 
+Duration MemoryRegistry::remaining_time(LeaseId id) const {
+  const auto found = leases_.find(id);
+  if (found == leases_.end()) return Duration::zero();
+  return std::max(found->second.expires - loop_.now(), Duration::zero());
+}
+
 bool MemoryRegistry::renew_lease(LeaseId id) {
   const auto found = leases_.find(id);
   if (found == leases_.end()) return false;
@@ -141,7 +167,7 @@ void MemoryRegistry::revoke_lease(LeaseId id) {
   const std::set<std::string> keys = std::move(found->second.keys);
   leases_.erase(found);
   for (const std::string& key : keys) remove({.key = key, .prefix = false});
-  finish_revision();
+  if (!changes_.empty()) publish(new_batch());
 }
 
 MemoryRegistry::ListenerId MemoryRegistry::add_listener(Listener listener) {
@@ -193,12 +219,31 @@ void MemoryRegistry::remove(const KeyRange& range) {
   }
 }
 
-void MemoryRegistry::finish_revision() {
-  if (changes_.empty()) return;  // nothing changed, so there is no new revision
-  WatchBatch batch{.revision = ++revision_, .events = {}};
+WatchBatch MemoryRegistry::new_batch() const {
+  WatchBatch batch{.revision = revision_ + 1, .events = {}};
   for (const Change& change : changes_) batch.events.push_back(change.event);
+  return batch;
+}
+
+void MemoryRegistry::publish(const WatchBatch& batch) {
+  revision_ = batch.revision;
   history_.emplace(revision_, std::exchange(changes_, {}));
+  if (history_.size() > history_limit_) compact(history_.begin()->first);
   for (const auto& [id, listener] : listeners_) listener(batch);
+}
+
+void MemoryRegistry::undo_changes() {
+  for (Change& change : changes_ | std::views::reverse) {
+    const std::string& key = change.event.value.key;
+    if (const auto now = values_.find(key); now != values_.end()) detach(now->second);
+    if (!change.before) {
+      values_.erase(key);
+      continue;
+    }
+    if (change.before->lease != 0) leases_.at(change.before->lease).keys.insert(key);
+    values_.insert_or_assign(key, std::move(*change.before));
+  }
+  changes_.clear();
 }
 
 void MemoryRegistry::expire_lease(LeaseId id) {

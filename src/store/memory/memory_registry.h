@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -17,15 +18,33 @@
 
 namespace fleet {
 
+// Writes down what of a registry is to outlive its process: all that is not on a lease.
+class RegistryKeeper {
+ public:
+  virtual ~RegistryKeeper() = default;
+
+  // Called for each transaction that changes something, with all its events, before anybody can
+  // see them; not for the end of a lease. A failure refuses the transaction.
+  virtual Status keep(const WatchBatch& change) = 0;
+};
+
 // Every call takes effect at once and answers at once; time only passes in the sessions. The rules
 // are those of store.h. Transactions must have been validated.
 class MemoryRegistry {
  public:
-  // Leases run out by the clock of `loop`, which must outlive the registry.
-  explicit MemoryRegistry(EventLoop& loop);
+  // Leases run out by the clock of `loop`, which must outlive the registry, as must `keeper`. Of
+  // the revisions with changes the newest `history` are remembered; older ones are compacted.
+  explicit MemoryRegistry(EventLoop& loop, RegistryKeeper* keeper = nullptr,
+                          std::size_t history = std::numeric_limits<std::size_t>::max());
   ~MemoryRegistry();
   MemoryRegistry(const MemoryRegistry&) = delete;
   MemoryRegistry& operator=(const MemoryRegistry&) = delete;
+
+  EventLoop& loop() const { return loop_; }
+
+  // Begins with what an earlier registry had at `revision`, none of it on a lease. Only before the
+  // first change.
+  void restore(std::vector<KeyValue> values, Revision revision);
 
   // Of the last change; 1 while there has been none, as in etcd.
   Revision revision() const { return revision_; }
@@ -40,6 +59,8 @@ class MemoryRegistry {
   void compact(Revision revision);
 
   LeaseId grant_lease(std::chrono::seconds ttl);
+  // Zero if there is no such lease.
+  Duration remaining_time(LeaseId id) const;
   // Gives a lease its whole time again. Returns whether it exists.
   bool renew_lease(LeaseId id);
   // Removes a lease and, at one revision, its keys. A lease that does not exist is ignored.
@@ -66,11 +87,16 @@ class MemoryRegistry {
   bool holds(const Compare& compare) const;
   void put(const Put& put);
   void remove(const KeyRange& range);
-  void finish_revision();
+  // Of the changes that have been made and that nobody has seen yet.
+  WatchBatch new_batch() const;
+  void publish(const WatchBatch& batch);
+  void undo_changes();
   void expire_lease(LeaseId id);
   void detach(const KeyValue& value);
 
   EventLoop& loop_;
+  RegistryKeeper* keeper_;
+  std::size_t history_limit_;
   Revision revision_ = 1;
   Revision compacted_ = 0;
   std::map<std::string, KeyValue> values_;           // as of revision_

@@ -19,7 +19,7 @@ MemoryStore::MemoryStore(EventLoop& loop, MemoryRegistry& registry, Duration req
 MemoryStore::~MemoryStore() {
   alive_.reset();
   registry_.remove_listener(listener_);
-  for (const auto& [id, timeout] : calls_) loop_.cancel(timeout);
+  for (const auto& [id, call] : calls_) loop_.cancel(call.timeout);
   for (const auto& [id, keeping] : leases_) loop_.cancel(keeping.timer);
 }
 
@@ -31,85 +31,132 @@ MemoryStore::Action MemoryStore::guarded(Action action) {
   };
 }
 
+// SplitMix64 (Steele, Lea, Flood 2014): few bits of state, the same numbers everywhere.
+Duration MemoryStore::one_way() {
+  if (link_->jitter <= Duration::zero()) return link_->delay;
+  std::uint64_t bits = random_ += 0x9e3779b97f4a7c15U;
+  bits = (bits ^ (bits >> 30U)) * 0xbf58476d1ce4e5b9U;
+  bits = (bits ^ (bits >> 27U)) * 0x94d049bb133111ebU;
+  bits ^= bits >> 31U;
+  const auto most = static_cast<std::uint64_t>(link_->jitter.count());
+  return link_->delay + Duration(static_cast<Duration::rep>(bits % most));
+}
+
 void MemoryStore::to_registry(Action action) {
-  Action arrive = guarded([this, action = std::move(action)] {
-    if (link_.connected) action();
-  });
-  if (link_.delay == Duration::zero()) {
-    loop_.post(std::move(arrive));
+  Action arrive = [link = link_, action = std::move(action)] {
+    if (link->connected) action();
+  };
+  const Duration delay = one_way();
+  if (delay == Duration::zero()) {
+    registry_.loop().post(std::move(arrive));
   } else {
-    loop_.call_after(link_.delay, std::move(arrive));
+    registry_.loop().call_after(delay, std::move(arrive));
   }
 }
 
 void MemoryStore::from_registry(Action action) {
   if (!passes_back()) return;
-  if (link_.delay == Duration::zero()) {
-    action();
-    return;
+  on_client(one_way(), [this, action = std::move(action)] {
+    if (passes_back()) action();
+  });
+}
+
+void MemoryStore::on_client(Duration delay, Action action) {
+  // What has arrived waits for a client that stands still.
+  Action arrive = guarded(std::move(action));
+  if (delay == Duration::zero()) {
+    loop_.post(std::move(arrive));
+  } else {
+    registry_.loop().call_after(delay, [loop = &loop_, arrive = std::move(arrive)]() mutable {
+      loop->post(std::move(arrive));
+    });
   }
-  loop_.call_after(link_.delay, guarded([this, action = std::move(action)] {
-                     if (passes_back()) action();
-                   }));
 }
 
 template <class T>
 void MemoryStore::call(std::function<Result<T>()> serve, std::function<void(Result<T>)> done) {
   const std::uint64_t id = ++last_call_;
-  // Ends the call with the first of answer and timeout.
+  // Ends the call with the first of answer, timeout and broken connection.
   auto finish = [this, id, done = std::move(done)](Result<T> result) {
     const auto found = calls_.find(id);
     if (found == calls_.end()) return;
-    loop_.cancel(found->second);
-    calls_.erase(found);
+    loop_.cancel(found->second.timeout);
     const auto last_step = done;  // `done` may destroy the session, and this closure with it
+    calls_.erase(found);
     last_step(std::move(result));
   };
-  calls_[id] = loop_.call_after(
+  Call& call = calls_[id];
+  call.fail = [finish](Error error) { finish(std::unexpected(std::move(error))); };
+  call.timeout = loop_.call_after(
       request_timeout_, guarded([finish] {
         finish(fail(ErrorCode::unavailable, "the registry in memory gave no answer in time"));
       }));
-  to_registry([this, serve = std::move(serve), finish = std::move(finish)] {
+  to_registry([this, alive = std::weak_ptr<bool>(alive_), serve = std::move(serve),
+               finish = std::move(finish)] {
     Result<T> result = serve();
+    if (alive.expired()) return;
     from_registry([finish, result = std::move(result)] { finish(result); });
   });
 }
 
+void MemoryStore::break_calls() {
+  std::vector<std::uint64_t> under_way;
+  under_way.reserve(calls_.size());
+  for (const auto& [id, call] : calls_) under_way.push_back(id);
+  for (const std::uint64_t id : under_way) {
+    loop_.post(guarded([this, id] {
+      const auto found = calls_.find(id);
+      if (found == calls_.end()) return;
+      const auto fail_with = found->second.fail;
+      fail_with({ErrorCode::unavailable, "the connection to the registry in memory was reset"});
+    }));
+  }
+}
+
 void MemoryStore::read(KeyRange range, Revision at, Callback<ReadResult> done) {
   call<ReadResult>(
-      [this, range = std::move(range), at]() -> Result<ReadResult> {
+      [&registry = registry_, range = std::move(range), at]() -> Result<ReadResult> {
         if (Status valid = validate(range); !valid) return std::unexpected(valid.error());
-        return registry_.read(range, at);
+        return registry.read(range, at);
       },
       std::move(done));
 }
 
 void MemoryStore::commit(Transaction transaction, Callback<TransactionResult> done) {
   call<TransactionResult>(
-      [this, transaction = std::move(transaction)]() -> Result<TransactionResult> {
+      [&registry = registry_, transaction = std::move(transaction)]() -> Result<TransactionResult> {
         if (Status valid = validate(transaction); !valid) return std::unexpected(valid.error());
-        return registry_.commit(transaction);
+        return registry.commit(transaction);
       },
       std::move(done));
 }
 
 void MemoryStore::grant_lease(std::chrono::seconds ttl, Callback<LeaseId> done) {
-  call<LeaseId>([this, ttl]() -> Result<LeaseId> { return registry_.grant_lease(ttl); },
-                std::move(done));
+  call<LeaseId>(
+      [&registry = registry_, ttl]() -> Result<LeaseId> { return registry.grant_lease(ttl); },
+      std::move(done));
+}
+
+void MemoryStore::remaining_time(LeaseId id, Callback<std::chrono::seconds> done) {
+  call<std::chrono::seconds>(
+      [&registry = registry_, id]() -> Result<std::chrono::seconds> {
+        return std::chrono::floor<std::chrono::seconds>(registry.remaining_time(id));
+      },
+      std::move(done));
 }
 
 void MemoryStore::revoke_lease(LeaseId id, std::function<void(Status)> done) {
   forget_lease(id);
   call<void>(
-      [this, id]() -> Status {
-        registry_.revoke_lease(id);
+      [&registry = registry_, id]() -> Status {
+        registry.revoke_lease(id);
         return {};
       },
       std::move(done));
 }
 
 void MemoryStore::set_link(const MemoryLink& link) {
-  link_ = link;
+  *link_ = link;
   if (!passes_back()) {
     disarm_watches();
     return;
@@ -118,7 +165,7 @@ void MemoryStore::set_link(const MemoryLink& link) {
   for (const auto& [id, watch] : watches_) {
     if (!watch.armed) waiting.push_back(id);
   }
-  for (const WatchId id : waiting) to_registry([this, id] { arm(id); });
+  for (const WatchId id : waiting) to_registry(guarded([this, id] { arm(id); }));
   for (auto& [id, keeping] : leases_) {
     loop_.cancel(keeping.timer);
     keeping.timer = loop_.call_after(Duration::zero(), [this, id] { renew(id); });
@@ -136,7 +183,7 @@ WatchId MemoryStore::watch(KeyRange range, Revision from, WatchCallbacks callbac
   watch.next = from;
   watch.callbacks = std::make_shared<const WatchCallbacks>(std::move(callbacks));
   if (valid) {
-    to_registry([this, id] { arm(id); });
+    to_registry(guarded([this, id] { arm(id); }));
   } else {
     loop_.post(guarded([this, id, error = valid.error()] { end_watch(id, error); }));
   }
@@ -176,12 +223,8 @@ void MemoryStore::on_change(const WatchBatch& change) {
 void MemoryStore::send_batch(WatchId id, WatchBatch batch) {
   Watch& watch = watches_.at(id);
   watch.on_its_way.push_back(std::move(batch));
-  Action arrive = guarded([this, id, epoch = watch.epoch] { deliver(id, epoch); });
-  if (link_.delay == Duration::zero()) {
-    loop_.post(std::move(arrive));
-  } else {
-    loop_.call_after(link_.delay, std::move(arrive));
-  }
+  on_client(link_->delay + link_->watch_delay,
+            [this, id, epoch = watch.epoch] { deliver(id, epoch); });
 }
 
 void MemoryStore::deliver(WatchId id, std::uint64_t epoch) {
@@ -201,6 +244,15 @@ void MemoryStore::end_watch(WatchId id, const Error& error) {
   const auto callbacks = found->second.callbacks;
   watches_.erase(found);
   if (callbacks->on_end) callbacks->on_end(error);
+}
+
+void MemoryStore::end_watches(const Error& error) {
+  std::vector<WatchId> all;
+  all.reserve(watches_.size());
+  for (const auto& [id, watch] : watches_) all.push_back(id);
+  for (const WatchId id : all) {
+    loop_.post(guarded([this, id, error] { end_watch(id, error); }));
+  }
 }
 
 void MemoryStore::disarm_watches() {
@@ -233,12 +285,12 @@ void MemoryStore::forget_lease(LeaseId id) {
 void MemoryStore::renew(LeaseId id) {
   Keeping& keeping = leases_.at(id);
   keeping.timer = loop_.call_after(keeping.period, [this, id] { renew(id); });
-  Action arrive = [this, id] {
+  Action arrive = guarded([this, id] {
     const bool exists = registry_.renew_lease(id);
     from_registry([this, id, exists] { on_renewal(id, exists); });
-  };
-  if (!link_.connected) return;
-  if (link_.delay == Duration::zero()) {
+  });
+  if (!link_->connected) return;
+  if (link_->delay == Duration::zero()) {
     arrive();
   } else {
     to_registry(std::move(arrive));

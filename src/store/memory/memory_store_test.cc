@@ -2,6 +2,8 @@
 // tests/contract/store_contract*.
 #include "store/memory/memory_store.h"
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,7 +60,7 @@ class MemoryStoreTest : public testing::Test {
 };
 
 TEST_F(MemoryStoreTest, AnswersComeAfterTheDelayThereAndBack) {
-  store_.set_link({.connected = true, .replies_lost = false, .delay = milliseconds(10)});
+  store_.set_link({.delay = milliseconds(10)});
   const auto outcome = write(store_, "a");
   loop_.run_for(milliseconds(9));
   EXPECT_THAT(keys(), IsEmpty());
@@ -71,7 +73,7 @@ TEST_F(MemoryStoreTest, AnswersComeAfterTheDelayThereAndBack) {
 }
 
 TEST_F(MemoryStoreTest, AWriteWhoseReplyIsLostIsDoneAllTheSame) {
-  store_.set_link({.connected = true, .replies_lost = true, .delay = {}});
+  store_.set_link({.replies_lost = true});
   const auto outcome = write(store_, "a");
   loop_.run_for(seconds(4));
   EXPECT_FALSE(outcome->has_value());
@@ -83,10 +85,10 @@ TEST_F(MemoryStoreTest, AWriteWhoseReplyIsLostIsDoneAllTheSame) {
 }
 
 TEST_F(MemoryStoreTest, AWriteOnACutLineIsNotDone) {
-  store_.set_link({.connected = true, .replies_lost = false, .delay = milliseconds(10)});
+  store_.set_link({.delay = milliseconds(10)});
   const auto under_way = write(store_, "a");
   loop_.run_for(milliseconds(5));
-  store_.set_link({.connected = false, .replies_lost = false, .delay = {}});
+  store_.set_link({.connected = false});
   const auto later = write(store_, "b");
   loop_.run_for(seconds(6));
   for (const auto& outcome : {under_way, later}) {
@@ -97,10 +99,71 @@ TEST_F(MemoryStoreTest, AWriteOnACutLineIsNotDone) {
   EXPECT_THAT(keys(), IsEmpty());
 }
 
+TEST_F(MemoryStoreTest, ABrokenConnectionLeavesTheOutcomeUnknown) {
+  store_.set_link({.delay = milliseconds(10)});
+  const auto arrived = write(store_, "a");
+  loop_.run_for(milliseconds(15));
+  const auto under_way = write(store_, "b");
+  store_.break_calls();
+  loop_.run_ready();
+  for (const auto& outcome : {arrived, under_way}) {
+    ASSERT_TRUE(outcome->has_value());
+    ASSERT_FALSE((*outcome)->has_value());
+    EXPECT_EQ((*outcome)->error().code, ErrorCode::unavailable);
+  }
+  loop_.run_for(milliseconds(20));
+  EXPECT_THAT(keys(), ElementsAre("a", "b"));
+}
+
+TEST_F(MemoryStoreTest, WhatWasSentArrivesAlsoWhenTheClientIsGone) {
+  auto session = std::make_unique<MemoryStore>(loop_, registry_, seconds(5));
+  session->set_link({.delay = milliseconds(10)});
+  write(*session, "a");
+  session.reset();
+  loop_.run_for(milliseconds(10));
+  EXPECT_THAT(keys(), ElementsAre("a"));
+}
+
+TEST_F(MemoryStoreTest, AClientThatStandsStillHearsLaterOfWhatItDid) {
+  LocalLoop process(loop_);
+  MemoryStore session(process, registry_, seconds(5));
+  session.set_link({.delay = milliseconds(10)});
+  const auto outcome = write(session, "a");
+  watch(session, "", 1);
+  process.hold(/*clock_stops=*/false);
+  loop_.run_for(seconds(1));
+  EXPECT_THAT(keys(), ElementsAre("a"));
+  EXPECT_FALSE(outcome->has_value());
+  EXPECT_THAT(seen_, IsEmpty());
+  process.go_on();
+  loop_.run_ready();
+  EXPECT_TRUE(outcome->has_value());
+  EXPECT_THAT(seen_, ElementsAre("a"));
+}
+
+TEST_F(MemoryStoreTest, CallsOvertakeEachOtherOnAnUnsteadyLine) {
+  store_.set_link({.jitter = milliseconds(50)});
+  for (int i = 0; i < 20; ++i) write(store_, "k" + std::to_string(100 + i));
+  loop_.run_for(milliseconds(100));
+  const std::vector<KeyValue> values = registry_.read({.key = "", .prefix = true}, 0)->values;
+  ASSERT_EQ(values.size(), 20U);
+  EXPECT_FALSE(std::ranges::is_sorted(values, {}, &KeyValue::mod_revision));
+}
+
+TEST_F(MemoryStoreTest, EndsWatchesAsAStoreThatRefusesThem) {
+  watch(store_, "", 1);
+  loop_.run_ready();
+  store_.end_watches({ErrorCode::denied, "no"});
+  write(other_, "a");
+  loop_.run_ready();
+  EXPECT_THAT(ends_, ElementsAre(ErrorCode::denied));
+  EXPECT_THAT(seen_, IsEmpty());
+}
+
 TEST_F(MemoryStoreTest, WatchesKeepTheirOrderWhenTheDelayShrinks) {
   watch(store_, "", 1);
   loop_.run_ready();
-  store_.set_link({.connected = true, .replies_lost = false, .delay = milliseconds(50)});
+  store_.set_link({.delay = milliseconds(50)});
   write(other_, "a");
   loop_.run_ready();
   store_.set_link({});
@@ -128,7 +191,7 @@ TEST_F(MemoryStoreTest, WatchesLoseAndRepeatNothingOnABadLine) {
 TEST_F(MemoryStoreTest, AWatchEndsIfItsLineIsCutForTooLong) {
   watch(store_, "", 1);
   loop_.run_ready();
-  store_.set_link({.connected = false, .replies_lost = false, .delay = {}});
+  store_.set_link({.connected = false});
   write(other_, "a");
   loop_.run_ready();
   registry_.compact(registry_.revision());
@@ -147,7 +210,7 @@ TEST_F(MemoryStoreTest, ALeaseRunsOutOnACutLineAndIsLostWhenItIsWhole) {
   write(other_, "mine", lease);
   loop_.run_for(seconds(60));
   EXPECT_THAT(keys(), ElementsAre("mine"));
-  store_.set_link({.connected = false, .replies_lost = false, .delay = {}});
+  store_.set_link({.connected = false});
   loop_.run_for(seconds(4));
   EXPECT_THAT(keys(), IsEmpty());
   EXPECT_THAT(lost, IsEmpty());

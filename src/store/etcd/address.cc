@@ -1,0 +1,55 @@
+#include "store/etcd/address.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace fleet {
+namespace {
+
+bool is_port(std::string_view text) {
+  unsigned port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc{} && end == text.data() + text.size() && 1 <= port && port <= 65535;
+}
+
+bool is_host(std::string_view text) {
+  if (text.empty()) return false;
+  const bool bracketed = text.size() > 2 && text.starts_with('[') && text.ends_with(']');
+  return std::ranges::all_of(text, [bracketed](char c) {
+    return '!' <= c && c <= '~' && c != '/' && c != '@' && c != ',' && (c != ':' || bracketed);
+  });
+}
+
+}  // namespace
+
+Result<EtcdAddress> parse_etcd_address(const std::string& url, bool tls_by_default) {
+  std::string_view rest = url;
+  EtcdAddress address{.host_and_port = {}, .tls = tls_by_default};
+  if (const std::size_t scheme = rest.find("://"); scheme != std::string_view::npos) {
+    const std::string_view name = rest.substr(0, scheme);
+    if (name != "http" && name != "https") {
+      return fail(ErrorCode::invalid,
+                  fmt::format("the etcd endpoint {} has neither http:// nor https://", url));
+    }
+    address.tls = name == "https";
+    rest.remove_prefix(scheme + 3);
+  }
+  if (rest.ends_with('/')) rest.remove_suffix(1);
+  if (rest.find('@') != std::string_view::npos) {
+    return fail(ErrorCode::invalid,
+                "an etcd endpoint names no user: etcd_username and etcd_password do");
+  }
+  const std::size_t colon = rest.rfind(':');
+  if (colon == std::string_view::npos || !is_host(rest.substr(0, colon)) ||
+      !is_port(rest.substr(colon + 1))) {
+    return fail(ErrorCode::invalid,
+                fmt::format("the etcd endpoint {} is not of the form http://host:port", url));
+  }
+  address.host_and_port = rest;
+  return address;
+}
+
+}  // namespace fleet

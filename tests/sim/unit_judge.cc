@@ -1,0 +1,220 @@
+#include "tests/sim/unit_judge.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "tests/sim/obstacles.h"
+
+namespace fleet {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// An order may come while the unit's start is on its way to systemd.
+constexpr Duration kStartTakes = 200ms;
+// A machine with which nothing is wrong any more learns at its lease's next renewal, a third of a
+// TTL later at most, that it was away. Then it has this long to read what was decided meanwhile and
+// to stop what was given away: a few calls of the store, each with its time limit and pause, the
+// unit's own stop, and the look after a job whose end was not heard of (agent.cc).
+constexpr Duration kLearnsAndStops = 90s;
+
+// Within this there is no second reload that nothing wants.
+constexpr Duration kReloadsApart = 1s;
+
+std::string wish(const ScheduleRecord& record) {
+  return fmt::format("{} {}", record.hash, record.restarts);
+}
+
+bool goes(const std::string& state) {
+  return state != "inactive" && state != "failed";
+}
+
+}  // namespace
+
+UnitJudge::UnitJudge(Cluster& cluster, MachineFacts facts, Blame blame)
+    : cluster_(cluster), facts_(std::move(facts)), blame_(std::move(blame)) {
+  for (auto& [id, machine] : cluster_.machines) {
+    machine->systemd.set_witness(
+        {.on_call = [this, &on = id](
+                        FakeCall::Verb verb, const std::string& name,
+                        const std::string& before) { on_call(on, verb, name, before); },
+         .on_job_end = [this, &on = id](
+                           FakeCall::Verb verb, const std::string& name,
+                           const std::string& result) { on_job_end(on, verb, name, result); },
+         .on_active_state = [this, &on = id](
+                                const std::string& name, const std::string&,
+                                const std::string& now) { on_active_state(on, name, now); },
+         .on_reload = [this, &on = id](std::size_t wanted) { on_reload(on, wanted); }});
+  }
+}
+
+void UnitJudge::on_schedule_read(const std::string& machine, const ReadResult& schedule) {
+  for (const KeyValue& record : schedule.values) on_told(machine, record);
+}
+
+void UnitJudge::on_schedule_change(const std::string& machine, const WatchBatch& batch) {
+  for (const WatchEvent& event : batch.events) {
+    // That a record is gone is no order.
+    if (event.kind == WatchEvent::Kind::put) on_told(machine, event.value);
+  }
+}
+
+void UnitJudge::on_told(const std::string& machine, const KeyValue& value) {
+  const auto key = cluster_.mirror.keys().parse(value.key);
+  const Result<ScheduleRecord> record = decode_schedule(value.value);
+  if (!key || !record) return;
+  Here& here = here_[{machine, key->name}];
+  const bool the_same = here.told && record->state == UnitState::launched &&
+                        here.told->state == UnitState::launched &&
+                        here.told->hash == record->hash && here.told->restarts == record->restarts;
+  if (!the_same) here.order = cluster_.loop.now();
+  if (!here.told || record->restarts > here.told->restarts) {
+    here.restart_asked = cluster_.loop.now();
+  }
+  here.told = *record;
+}
+
+void UnitJudge::after_mirrored(const WatchBatch& batch) {
+  for (const WatchEvent& event : batch.events) {
+    const auto key = cluster_.mirror.keys().parse(event.value.key);
+    if (!key || key->name.empty() || key->kind == Key::Kind::state) continue;
+    unit_changed_[key->name] = cluster_.loop.now();
+  }
+}
+
+void UnitJudge::rebooted(const std::string& machine) {
+  for (auto& [place, here] : here_) {
+    if (place.first != machine) continue;
+    std::optional<ScheduleRecord> told = std::move(here.told);
+    here = {};
+    // What it was told before it has to do anew.
+    if (told) here.order = cluster_.loop.now();
+    here.told = std::move(told);
+  }
+}
+
+void UnitJudge::started_by_hand(const std::string& machine, const std::string& unit) {
+  here_[{machine, unit}].by_hand = true;
+}
+
+bool UnitJudge::troubled_since(const std::string& machine, Time when) const {
+  const auto found = troubled_.find(machine);
+  return found != troubled_.end() && found->second >= when;
+}
+
+void UnitJudge::on_call(const std::string& machine, FakeCall::Verb verb, const std::string& name,
+                        const std::string& before) {
+  const Time now = cluster_.loop.now();
+  Here& here = here_[{machine, name}];
+  if (verb == FakeCall::Verb::stop) {
+    const bool ordered =
+        here.order && (!here.started || *here.order + kStartTakes >= *here.started);
+    if (!ordered && !facts_.was_leaving(machine, now)) {
+      blame_(Promise::no_stop_without_order,
+             fmt::format("{} was stopped on {} without an order", name, machine));
+    }
+    here.stops = true;
+    return;
+  }
+  const bool restart = verb == FakeCall::Verb::restart;
+  if (restart || !goes(before)) judge_start({machine, name}, here, restart);
+  here.started = now;
+  here.as = here.told ? wish(*here.told) : "";
+  here.stops = restart;
+  here.by_hand = false;
+  here.result.clear();
+}
+
+void UnitJudge::judge_start(const Place& place, const Here& here, bool restart) {
+  const Time now = cluster_.loop.now();
+  const bool wanted = here.told && here.told->state == UnitState::launched;
+  if (!wanted && !(here.order && *here.order + kStartTakes >= now)) {
+    return blame_(Promise::no_start_without_order,
+                  fmt::format("{} was started on {} without an order", place.second, place.first));
+  }
+  // What failed is tried again. What has befallen the machine since the last start can have kept
+  // fleet from knowing how that went, or from noting it down.
+  const bool went_well = here.result == "done" || here.result == "skipped";
+  if (!here.started || !went_well || troubled_since(place.first, *here.started)) return;
+  const auto& asked = restart ? here.restart_asked : here.order;
+  if (asked && *asked + kStartTakes >= *here.started) return;
+  blame_(Promise::no_start_without_order,
+         fmt::format("{} was {} on {} though nobody asked for it", place.second,
+                     restart ? "restarted" : "started again", place.first));
+}
+
+void UnitJudge::on_job_end(const std::string& machine, FakeCall::Verb verb, const std::string& name,
+                           const std::string& result) {
+  if (verb == FakeCall::Verb::stop) return;
+  Here& here = here_[{machine, name}];
+  here.result = result;
+  if (result == "done") here.stops = false;  // of a restart the stop is over
+}
+
+void UnitJudge::on_active_state(const std::string& machine, const std::string& name,
+                                const std::string& now) {
+  if (goes(now)) {
+    runs_on_[name].insert(machine);
+    return;
+  }
+  runs_on_[name].erase(machine);
+  Here& here = here_[{machine, name}];
+  if (!here.stops) here.ended_by_itself = cluster_.loop.now();
+  here.by_hand = false;
+}
+
+// One that no unit wants any more can come about: its cause may have gone while it was on its way.
+void UnitJudge::on_reload(const std::string& machine, std::size_t wanted) {
+  if (wanted > 0) return;
+  const Time now = cluster_.loop.now();
+  const auto last = needless_reload_.find(machine);
+  if (last != needless_reload_.end() && now - last->second < kReloadsApart) {
+    blame_(Promise::no_needless_reload, machine + " reloads its systemd again and again");
+  }
+  needless_reload_[machine] = now;
+}
+
+void UnitJudge::check_runs_once() {
+  const Duration bound = cluster_.ttl() / 3 + kLearnsAndStops;
+  const Time now = cluster_.loop.now();
+  for (const auto& [name, machines] : runs_on_) {
+    if (machines.size() < 2) continue;
+    const Unit* unit = cluster_.mirror.unit(name);
+    if (unit == nullptr || !unit->is_known() || unit->unit->requirements.global) continue;
+    const std::string assigned = cluster_.mirror.target_machine(*unit);
+    if (assigned.empty() || !unit->unreadable().empty()) continue;
+    if (now - unit_changed_[name] <= bound) continue;
+    for (const std::string& machine : machines) {
+      if (machine == assigned || !facts_.is_whole(machine)) continue;
+      // A stop that has been asked for takes as long as the unit and its systemd take.
+      const Here& here = here_[{machine, name}];
+      if (here.by_hand || here.stops || troubled_since(machine, now - bound)) continue;
+      blame_(Promise::runs_once,
+             fmt::format("{} is assigned to {} and still runs on {}", name, assigned, machine));
+    }
+  }
+}
+
+bool UnitJudge::may_be_idle(const std::string& machine, const std::string& unit) const {
+  const std::string text = cluster_.at(machine).systemd.file(unit).value_or("");
+  const FakeScript script = script_of(unit, text);
+  if (script.start_fails || script.bad_setting) return true;
+  const auto found = here_.find({machine, unit});
+  if (found == here_.end() || !found->second.order) return false;
+  const Here& here = found->second;
+  const Time order = *here.order - kStartTakes;
+  const bool went_well = here.result == "done" || here.result == "skipped";
+  if (went_well && here.started && *here.started >= order) return true;
+  if (here.ended_by_itself && *here.ended_by_itself >= order) return true;
+  // It was destroyed and made anew, and its machine did not act on it in between.
+  return went_well && !here.stops && here.told && here.as == wish(*here.told);
+}
+
+bool UnitJudge::may_run(const std::string& machine, const std::string& unit) const {
+  const auto found = here_.find({machine, unit});
+  return found != here_.end() && found->second.by_hand;
+}
+
+}  // namespace fleet
