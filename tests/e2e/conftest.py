@@ -10,9 +10,10 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "lab"))
 
 from fleetlab.fleet import Fleet  # noqa: E402
-from fleetlab.host import LabError, tail, wait_for  # noqa: E402
+from fleetlab.host import LabError, run, tail, wait_for  # noqa: E402
 from fleetlab.lab import Lab  # noqa: E402
 from fleetlab.play import METADATA  # noqa: E402
+from units import sleeper  # noqa: E402
 
 TTL = 5
 
@@ -33,9 +34,8 @@ def lab():
 def fleet(lab):
     """A cluster of three live machines and no units. Put right before a test and not after it, so that a failed test
     leaves what there is to see."""
-    if not lab.cgroup.child("etcd").populated():
-        lab.etcd_start()
-    lab.etcd_thaw()
+    lab.etcd.thaw()
+    lab.etcd.start()
     for machine in lab.machines():
         if not machine.running():
             machine.power_on()
@@ -43,7 +43,8 @@ def fleet(lab):
     for machine in lab.machines():
         machine.wait_booted()
         machine.run("systemctl", "reset-failed", "fleet.service", check=False)
-        machine.run("systemctl", "start", "fleet.service")
+        # A restart and no reload: whatever is configured otherwise, or left undone, is put right by it.
+        machine.run("systemctl", "restart" if machine.configure(machine.fleet_conf()) else "start", "fleet.service")
     fleet = Fleet(lab, via=1)
     fleet.wait_machines(3)
     for unit in fleet.collect("units"):
@@ -51,6 +52,34 @@ def fleet(lab):
         assert status in (204, 404), f"cannot destroy {unit['name']} before the test: {status} {body}"
     wait_for("no unit to be left", lambda: not fleet.collect("state"), 60, lambda: str(fleet.collect("state")))
     return fleet
+
+
+@pytest.fixture(scope="session")
+def packages(lab):
+    """{name: its file} of what cpack makes of the build that is tested."""
+    build = Path(lab.state["bin"]).parent
+    for old in build.glob("fleet*.deb"):
+        old.unlink()
+    run("cpack", "--config", build / "CPackConfig.cmake", timeout=300)
+    found = {file.name.partition("_")[0]: file for file in build.glob("fleet*.deb")}
+    assert sorted(found) == ["fleet", "fleetctl"]
+    return found
+
+
+@pytest.fixture
+def judge(fleet):
+    from judge import Judge  # Not above: it needs the constants of this file.
+    return Judge(fleet)
+
+
+@pytest.fixture
+def before(judge):
+    """A cluster at rest with units of every kind; answers what runs."""
+    judge.launch("everywhere.service", sleeper("Global=true"))
+    judge.launch("side.service", sleeper("MachineOf=one0.service"))
+    for i in range(4):
+        judge.launch(f"one{i}.service", sleeper())
+    return judge.at_rest()
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -66,4 +95,5 @@ def pytest_runtest_makereport(item, call):
         except LabError as error:
             said = str(error)
         report.sections.append((f"fleet on {machine.name}", said))
-    report.sections.append(("etcd", tail(lab.folder / "etcd.log")))
+    for member in lab.etcd.members:
+        report.sections.append((member.name, tail(member.log)))

@@ -1,8 +1,9 @@
 """What is wrong is refused with a reason, changes nothing, and stops nothing else."""
 
 import pytest
+from judge import PREFIX
 from test_guide import put_file
-from units import main_pid, options, sleeper, start
+from units import journal, main_pid, options, sleeper, start
 
 from fleetlab.host import wait_for
 
@@ -114,3 +115,52 @@ def test_a_unit_that_systemd_refuses_shows_why_and_the_others_go_on(fleet, lab):
     fleet.ctl("destroy", "refused.service", "failing.service")
     wait_for("the bad units to be gone", lambda: {row["UNIT"] for row in fleet.units()} == {"good.service"}, 20,
              lambda: fleet.ctl("list-units").stdout)
+
+
+# What nobody can understand: the order to stop, to whoever would read only a part of it.
+UNREADABLE = {"nonsense": "inactive", "newer": '{"v":99,"state":"inactive"}',
+              "too-large": '{"v":1,"state":"inactive","x":"%s"}' % ("x" * (1 << 20))}
+
+
+def test_what_cannot_be_read_in_the_registry_freezes_its_unit_only(judge, lab):
+    damaged = {}  # unit: the key that is to be damaged, without the machine
+    for kind in ("unit", "target", "schedule"):
+        for name in UNREADABLE:
+            judge.launch(f"{kind}-{name}.service", sleeper())
+            damaged[f"{kind}-{name}.service"] = (kind, name)
+    judge.launch("bystander.service", sleeper())
+    before = judge.at_rest()
+    ids = {unit: lab.machine(number).id for number, unit in before}
+    keys = {unit: f"{PREFIX}{kind}/" + (f"{ids[unit]}/" if kind == "schedule" else "") + unit
+            for unit, (kind, _) in damaged.items()}
+    good = {key: each["value"] for key, each in lab.etcd.keys(PREFIX).items()}
+    for unit, (_, name) in damaged.items():
+        lab.etcd.put(keys[unit], UNREADABLE[name])
+
+    def told(number, unit):
+        status, body = judge.ask(number, f"/status?unit={unit}")
+        return status == 200 and body["units"][0].get("reason", "")
+
+    def shown():
+        said = "".join(journal(machine) for machine in lab.machines())
+        return [unit for unit, key in keys.items() if key not in (told(1, unit) or "") or key not in said]
+    wait_for("the API and the log to name every key that cannot be read", lambda: not shown(), 30,
+             lambda: str({unit: told(1, unit) for unit in shown()}))
+    assert told(1, "bystander.service") == ""
+    judge.untouched(before)
+
+    # Nor does a fleetd stop anything that finds them when it starts.
+    for machine in lab.machines():
+        machine.run("systemctl", "restart", "fleet", timeout=100)
+    judge.answers()
+    wait_for("the API to name them again", lambda: all(key in (told(2, unit) or "") for unit, key in keys.items()), 30)
+    judge.destroy("bystander.service")
+    judge.launch("new.service", sleeper("Global=true"))
+    assert {key for key in judge.at_rest() if key[1] in damaged} == {key for key in before if key[1] in damaged}
+    judge.untouched(before, moved=["bystander.service"])
+
+    for key in keys.values():
+        lab.etcd.put(key, good[key])
+    wait_for("nothing to be said of them any more", lambda: not any(told(3, unit) for unit in keys), 30)
+    judge.at_rest()
+    judge.untouched(before, moved=["bystander.service"])

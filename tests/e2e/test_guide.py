@@ -49,10 +49,14 @@ def test_lists_show_standard_and_global_units_as_the_guide_does(fleet, lab):
     assert len({line[1] for line in lines[:3]}) == 3
     assert all(line[2:] == ["active", "running"] for line in lines), lines
 
+    # The guide shows the columns of the releases before 1.0, which are still there. 1.0's own come first.
     header, lines = rows(fleet, "list-unit-files")
+    assert header == ["UNIT", "HASH", "DSTATE", "STATE", "TARGET"]
+    assert lines[0][2:] == ["launched", "-", "global"]
+    header, lines = rows(fleet, "list-unit-files", "--fields=unit,hash,dstate,state,tmachine")
     assert header == ["UNIT", "HASH", "DSTATE", "STATE", "TMACHINE"]
     short = lambda text: hashlib.sha1(text.encode()).hexdigest()[:7]
-    assert lines[0] == ["global-unit.service", short(everywhere), "launched", "launched", "3 of 3"]
+    assert lines[0] == ["global-unit.service", short(everywhere), "launched", "-", "3 of 3"]
     assert lines[1][:4] == ["standard-unit.service", short(standard), "launched", "launched"]
     assert MACHINE.match(lines[1][4]), lines
     assert fleet.ctl("cat", "standard-unit.service").stdout == standard

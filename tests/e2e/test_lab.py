@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO
 
-from fleetlab.host import LabError, cgroup_root, mounts_below, wait_for
+from fleetlab.host import LabError, cgroup_root, mounts_below, run, wait_for
 from fleetlab.lab import STATE, Lab, all_labs, http_get
 
 TOOL = REPO / "lab" / "lab"
@@ -68,12 +68,12 @@ def test_etcd_freezes_stops_and_keeps_its_data(small):
     small.up(machines=1, owner=os.getpid())
     machine = small.machine(1)
     machine.run("etcdctl", "set", "/kept", "yes")
-    small.etcd_freeze()
+    small.etcd.freeze()
     assert http_get(f"{small.etcd_url}/health", timeout=0.5) is None
-    small.etcd_thaw()
-    small.etcd_stop()
+    small.etcd.thaw()
+    small.etcd.stop()
     assert http_get(f"{small.etcd_url}/health", timeout=0.5) is None
-    small.etcd_start()
+    small.etcd.start()
     assert machine.run("etcdctl", "get", "/kept").stdout == "yes\n"
 
 
@@ -137,3 +137,12 @@ def test_wrong_use_is_refused_with_a_reason(argv, complaint):
 
 def test_down_of_no_lab_is_no_error():
     subprocess.run([TOOL, "--lab", f"e2e-none-{os.getpid()}", "down"], check=True, timeout=60)
+
+
+def test_a_command_that_fails_while_something_is_waited_for_is_no_answer_yet():
+    commands = iter(["false", "false", "true"])
+    assert wait_for("what comes in the end", lambda: run(next(commands)), 5).returncode == 0
+    with pytest.raises(LabError, match="in vain; seen: false: exit status 1"):
+        wait_for("what never comes", lambda: run("false"), 0.2)
+    with pytest.raises(LabError, match="not installed"):
+        wait_for("what cannot be", lambda: run("no-such-program"), 60)
