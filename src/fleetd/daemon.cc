@@ -1,6 +1,5 @@
 #include "fleetd/daemon.h"
 
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -25,6 +24,7 @@ namespace {
 
 // How often the machine's own address is looked at, where none is configured (as in 1.0).
 constexpr Duration kAddressInterval = std::chrono::seconds(60);
+constexpr Duration kReportInterval = std::chrono::seconds(1);
 // What is asked of systemd again and again while units are handed over: how long each may take to
 // stop is for its own TimeoutStopSec= to say, not for that of fleet.service.
 constexpr std::chrono::seconds kMoreTimeToStop{60};
@@ -117,6 +117,7 @@ class Daemon {
     // Ready means that the API answers and the machine's units are looked after, not that etcd is
     // there: the start of this service must not hang on a store that is down.
     notify_ready(node_->status());
+    feed_watchdog();
     report();
     watch_address();
     loop_.run();
@@ -183,19 +184,22 @@ class Daemon {
     return refusal_.empty() ? node_->status() : node_->status() + "; reload refused: " + refusal_;
   }
 
-  // Feeds the watchdog from the loop, so that a loop that hangs shows, and keeps the status line
-  // of `systemctl status fleet` true.
-  void report() {
+  // Feeds the watchdog from the loop, so that a loop that hangs shows.
+  void feed_watchdog() {
+    const Duration watchdog = watchdog_interval();
+    if (watchdog == Duration(0)) return;
     notify_watchdog();
+    loop_.call_after(watchdog / 3, [this] { feed_watchdog(); });
+  }
+
+  // Keeps the status line of `systemctl status fleet` true.
+  void report() {
     if (handing_over_) notify_extend_timeout(kMoreTimeToStop);
     if (std::string now = status(); now != said_) {
       notify_status(now);
       said_ = std::move(now);
     }
-    const Duration watchdog = watchdog_interval();
-    const Duration limit = std::chrono::seconds(1);
-    loop_.call_after(watchdog > Duration(0) ? std::min<Duration>(watchdog / 3, limit) : limit,
-                     [this] { report(); });
+    loop_.call_after(kReportInterval, [this] { report(); });
   }
 
   void end() {
