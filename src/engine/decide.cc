@@ -1,6 +1,8 @@
 #include "engine/decide.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -177,14 +179,18 @@ class Decider {
     return std::move(verdict_);
   }
 
-  // The machine that keeps the unit if several have it, which cannot come about through fleet.
+  // The machine that keeps the unit. Several have it when it was global before: then one that is
+  // there and may run it comes first, so that no more is stopped than must be.
   std::string assigned_machine() const {
-    std::string assigned;
+    std::vector<std::string> assigned;
     for (const auto& [machine, record] : unit_.schedule) {
-      if (record->state == UnitState::inactive) continue;
-      if (assigned.empty() || (!is_present(assigned) && is_present(machine))) assigned = machine;
+      if (record->state != UnitState::inactive) assigned.push_back(machine);
     }
-    return assigned;
+    if (assigned.empty()) return {};
+    if (assigned.size() == 1) return assigned.front();
+    return *std::ranges::max_element(assigned, {}, [this](const std::string& machine) {
+      return std::pair(is_present(machine), !refusal_of(machine, Stay::staying));
+    });
   }
 
   Verdict settle_single() {

@@ -115,6 +115,19 @@ TEST_F(DecideTest, AUnitThatMayRunThereAgainBeforeItHasStoppedStaysThere) {
   EXPECT_EQ(words(), "m2 launched: it is still there");
 }
 
+TEST_F(DecideTest, OfManyMachinesThatHaveAUnitOneThatMayRunItKeepsIt) {
+  builder_.machine("m2", {{"disk", "hdd"}});
+  builder_.machine("m3", {{"disk", "ssd"}});
+  builder_.unit(kA, "Global=true");
+  builder_.schedule("m1", kA);  // is away
+  builder_.schedule("m2", kA);
+  builder_.schedule("m3", kA);
+  builder_.unit(kA, "MachineMetadata=disk=ssd");
+  EXPECT_EQ(words(),
+            "m1 inactive: it is assigned to m3; m2 inactive: it is assigned to m3; "
+            "m3 launched: its unit file was replaced");
+}
+
 // As after a global unit that was destroyed and is wanted anew, on one machine.
 TEST_F(DecideTest, AUnitThatSeveralMachinesAreToLetGoOfWaitsForAllButOne) {
   machines({"m1", "m2", "m3"});

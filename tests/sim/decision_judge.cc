@@ -115,6 +115,7 @@ void DecisionJudge::judge_assignment(const Place& place, const ScheduleRecord& r
   for (const std::string& obstacle : obstacles(cluster_.mirror, name, machine, stays)) {
     // It may be replaced in the same moment: then it goes again, in order.
     if (obstacle.starts_with("runs ") || was_unknown(machine, obstacle)) continue;
+    if (stays && has_changed_beside(machine, obstacle)) continue;
     blame_(Promise::where_it_may_run,
            fmt::format("{} is given {}, which {}", name, machine, obstacle));
     break;
@@ -129,6 +130,18 @@ bool DecisionJudge::was_unknown(const std::string& machine, const std::string& o
   return std::ranges::any_of(registry.machine(machine)->units, [&](const std::string& other) {
     return obstacle == fmt::format("conflicts with {}, which has not stopped there yet", other) &&
            registry.unit(other)->schedule.at(machine).create_revision == registry.revision();
+  });
+}
+
+// Whether a user has changed what runs there beside it, so that the two conflict only since then.
+// One of them is to leave; that the other gets a word before, as to restart, gives it no place.
+bool DecisionJudge::has_changed_beside(const std::string& machine,
+                                       const std::string& obstacle) const {
+  const Registry& registry = cluster_.mirror;
+  return std::ranges::any_of(registry.machine(machine)->units, [&](const std::string& other) {
+    const Unit& unit = *registry.unit(other);
+    return obstacle == fmt::format("conflicts with {}, which runs there", other) &&
+           unit.unit.mod_revision > unit.schedule.at(machine).mod_revision;
   });
 }
 

@@ -33,6 +33,7 @@ class DecisionJudge {
   void judge(const Place& place, const ScheduleRecord& record);
   void judge_assignment(const Place& place, const ScheduleRecord& record);
   bool was_unknown(const std::string& machine, const std::string& obstacle) const;
+  bool has_changed_beside(const std::string& machine, const std::string& obstacle) const;
   void judge_withdrawal(const Place& place);
   void judge_others(const Place& place);
   void judge_loss(const std::string& lost, const std::string& unit);

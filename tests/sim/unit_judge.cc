@@ -69,9 +69,9 @@ void UnitJudge::on_told(const std::string& machine, const KeyValue& value) {
   const bool the_same = here.told && record->state == UnitState::launched &&
                         here.told->state == UnitState::launched &&
                         here.told->hash == record->hash && here.told->restarts == record->restarts;
-  if (!the_same) here.order = cluster_.loop.now();
+  if (!the_same) here.order = time_of(machine);
   if (!here.told || record->restarts > here.told->restarts) {
-    here.restart_asked = cluster_.loop.now();
+    here.restart_asked = time_of(machine);
   }
   here.told = *record;
 }
@@ -90,13 +90,21 @@ void UnitJudge::rebooted(const std::string& machine) {
     std::optional<ScheduleRecord> told = std::move(here.told);
     here = {};
     // What it was told before it has to do anew.
-    if (told) here.order = cluster_.loop.now();
+    if (told) here.order = time_of(machine);
     here.told = std::move(told);
   }
 }
 
 void UnitJudge::started_by_hand(const std::string& machine, const std::string& unit) {
   here_[{machine, unit}].by_hand = true;
+}
+
+void UnitJudge::troubled(const std::string& machine) {
+  troubled_[machine] = time_of(machine);
+}
+
+Time UnitJudge::time_of(const std::string& machine) const {
+  return cluster_.at(machine).hardware.now();
 }
 
 bool UnitJudge::troubled_since(const std::string& machine, Time when) const {
@@ -106,12 +114,12 @@ bool UnitJudge::troubled_since(const std::string& machine, Time when) const {
 
 void UnitJudge::on_call(const std::string& machine, FakeCall::Verb verb, const std::string& name,
                         const std::string& before) {
-  const Time now = cluster_.loop.now();
+  const Time now = time_of(machine);
   Here& here = here_[{machine, name}];
   if (verb == FakeCall::Verb::stop) {
     const bool ordered =
         here.order && (!here.started || *here.order + kStartTakes >= *here.started);
-    if (!ordered && !facts_.was_leaving(machine, now)) {
+    if (!ordered && !facts_.was_leaving(machine, cluster_.loop.now())) {
       blame_(Promise::no_stop_without_order,
              fmt::format("{} was stopped on {} without an order", name, machine));
     }
@@ -128,7 +136,7 @@ void UnitJudge::on_call(const std::string& machine, FakeCall::Verb verb, const s
 }
 
 void UnitJudge::judge_start(const Place& place, const Here& here, bool restart) {
-  const Time now = cluster_.loop.now();
+  const Time now = time_of(place.first);
   const bool wanted = here.told && here.told->state == UnitState::launched;
   if (!wanted && !(here.order && *here.order + kStartTakes >= now)) {
     return blame_(Promise::no_start_without_order,
@@ -161,7 +169,7 @@ void UnitJudge::on_active_state(const std::string& machine, const std::string& n
   }
   runs_on_[name].erase(machine);
   Here& here = here_[{machine, name}];
-  if (!here.stops) here.ended_by_itself = cluster_.loop.now();
+  if (!here.stops) here.ended_by_itself = time_of(machine);
   here.by_hand = false;
 }
 
@@ -190,7 +198,7 @@ void UnitJudge::check_runs_once() {
       if (machine == assigned || !facts_.is_whole(machine)) continue;
       // A stop that has been asked for takes as long as the unit and its systemd take.
       const Here& here = here_[{machine, name}];
-      if (here.by_hand || here.stops || troubled_since(machine, now - bound)) continue;
+      if (here.by_hand || here.stops || troubled_since(machine, time_of(machine) - bound)) continue;
       blame_(Promise::runs_once,
              fmt::format("{} is assigned to {} and still runs on {}", name, assigned, machine));
     }

@@ -32,7 +32,7 @@ class UnitJudge {
   void on_schedule_change(const std::string& machine, const WatchBatch& batch);
   void after_mirrored(const WatchBatch& batch);
 
-  void troubled(const std::string& machine) { troubled_[machine] = cluster_.loop.now(); }
+  void troubled(const std::string& machine);
   void rebooted(const std::string& machine);
   void started_by_hand(const std::string& machine, const std::string& unit);
 
@@ -48,7 +48,7 @@ class UnitJudge {
  private:
   using Place = std::pair<std::string, std::string>;  // machine and unit
 
-  // Of a unit on a machine.
+  // Of a unit on a machine, in the machine's own time.
   struct Here {
     std::optional<ScheduleRecord> told;   // what the machine was told last
     std::optional<Time> order;            // when it was last told something else
@@ -69,6 +69,8 @@ class UnitJudge {
   void on_active_state(const std::string& machine, const std::string& name, const std::string& now);
   void on_reload(const std::string& machine, std::size_t wanted);
   void judge_start(const Place& place, const Here& here, bool restart);
+  // Which stands still while the machine is suspended, with whatever is on its way there.
+  Time time_of(const std::string& machine) const;
   bool troubled_since(const std::string& machine, Time when) const;
 
   Cluster& cluster_;
@@ -77,7 +79,7 @@ class UnitJudge {
   std::map<Place, Here> here_;
   std::map<std::string, std::set<std::string>> runs_on_;  // by unit
   std::map<std::string, Time> unit_changed_;  // when its content, target or schedule last did
-  std::map<std::string, Time> troubled_;
+  std::map<std::string, Time> troubled_;  // by machine, in its own time
   std::map<std::string, Time> needless_reload_;  // by machine: the last one
 };
 

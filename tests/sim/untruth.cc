@@ -123,9 +123,11 @@ class Truth {
     if (const auto machine = between(reason, "its machine ", " is being stopped and hands")) {
       return *machine == target && is_leaving(target);
     }
-    const std::string refused = "machine " + target + " ";
-    if (const auto why = between(reason, refused, "; it moves once it has stopped there")) {
-      return refuses(target, *why, /*stays=*/true);
+    // Several machines can have it, as when it was global before.
+    if (const auto machine = between(reason, "machine ", " "); machine && is_assigned(*machine)) {
+      const auto why =
+          between(reason, "machine " + *machine + " ", "; it moves once it has stopped there");
+      if (why) return refuses(*machine, *why, /*stays=*/true);
     }
     if (const auto machine = between(reason, "its machine ", " is away")) {
       if (*machine != target || is_present(target)) return false;
@@ -142,6 +144,11 @@ class Truth {
       });
     }
     return std::nullopt;
+  }
+
+  bool is_assigned(const std::string& machine) const {
+    const auto found = unit_.schedule.find(machine);
+    return found != unit_.schedule.end() && keeps_place(found->second);
   }
 
   bool has_something_of_it(const std::string& machine) const {
