@@ -53,6 +53,7 @@ void Judge::on_action(const Words& words) {
   }
   if (words.size() < 2 || is_users(verb) || verb == "rest") return;
   const std::string& machine = words[1];
+  if (!cluster_.machines.contains(machine)) return;
   decisions_.troubled(machine, verb == "jump");
   units_.troubled(machine);
   if (verb == "off") units_.rebooted(machine);

@@ -81,6 +81,9 @@ void UnitJudge::after_mirrored(const WatchBatch& batch) {
     const auto key = cluster_.mirror.keys().parse(event.value.key);
     if (!key || key->name.empty() || key->kind == Key::Kind::state) continue;
     unit_changed_[key->name] = cluster_.loop.now();
+    if (key->kind != Key::Kind::schedule) continue;
+    here_[{key->machine, key->name}].order_lost =
+        cluster_.is_by_hand() && event.kind != WatchEvent::Kind::put;
   }
 }
 
@@ -222,7 +225,11 @@ bool UnitJudge::may_be_idle(const std::string& machine, const std::string& unit)
 
 bool UnitJudge::may_run(const std::string& machine, const std::string& unit) const {
   const auto found = here_.find({machine, unit});
-  return found != here_.end() && found->second.by_hand;
+  if (found == here_.end()) return false;
+  // Destroyed after its decision was lost: nobody knows any more that it is there.
+  const Unit* known = cluster_.mirror.unit(unit);
+  return found->second.by_hand ||
+         (found->second.order_lost && (known == nullptr || !known->is_known()));
 }
 
 }  // namespace fleet

@@ -42,7 +42,8 @@ class UnitJudge {
   // A unit that is to run and does not: it has run, as it was last told to, and has ended since
   // without fleet; or it cannot be started at all.
   bool may_be_idle(const std::string& machine, const std::string& unit) const;
-  // A unit that is not to run and does: somebody else has started it.
+  // A unit that is not to run and does: somebody else has started it, or has taken away all that
+  // was known of it.
   bool may_run(const std::string& machine, const std::string& unit) const;
 
  private:
@@ -59,6 +60,7 @@ class UnitJudge {
     std::string result;                   // of the last job that was to start it
     bool stops = false;                   // the last call was to stop or restart it
     bool by_hand = false;                 // somebody else started it last
+    bool order_lost = false;              // somebody took the decision about it away
   };
 
   void on_told(const std::string& machine, const KeyValue& record);
