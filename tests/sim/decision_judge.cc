@@ -133,15 +133,15 @@ bool DecisionJudge::was_unknown(const std::string& machine, const std::string& o
   });
 }
 
-// Whether a user has changed what runs there beside it, so that the two conflict only since then.
-// One of them is to leave; that the other gets a word before, as to restart, gives it no place.
+// Whether a user has changed or destroyed what runs there beside it. One of the two is to leave;
+// that the other gets a word before, as to restart, gives it no place.
 bool DecisionJudge::has_changed_beside(const std::string& machine,
                                        const std::string& obstacle) const {
   const Registry& registry = cluster_.mirror;
   return std::ranges::any_of(registry.machine(machine)->units, [&](const std::string& other) {
     const Unit& unit = *registry.unit(other);
     return obstacle == fmt::format("conflicts with {}, which runs there", other) &&
-           unit.unit.mod_revision > unit.schedule.at(machine).mod_revision;
+           (!unit.unit.exists() || unit.unit.mod_revision > unit.schedule.at(machine).mod_revision);
   });
 }
 
