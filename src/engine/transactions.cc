@@ -50,7 +50,7 @@ class Packer {
       operations.push_back(operation_of(registry_.keys(), decision));
       bytes += size_of(operations.back());
     }
-    if (!fits(group, bytes) && !current_.decisions.empty()) finish();
+    if (!fits(group, bytes) || changes_what_it_rests_on(group)) finish();
     if (!fits(group, bytes) && group.size() > 1) return add_one_by_one(std::move(group));
     bytes_ += bytes;
     std::ranges::move(operations, std::back_inserter(current_.transaction.operations));
@@ -89,6 +89,14 @@ class Packer {
            current_.transaction.operations.size() + group.size() <=
                limits::kTransactionOperations &&
            bytes_ + bytes <= limits::kTransactionBytes;
+  }
+
+  // Whether a decision of `group` is about what a unit follows whose place the transaction gives:
+  // then that place was right only before.
+  bool changes_what_it_rests_on(const std::vector<Decision>& group) const {
+    return std::ranges::any_of(group, [this](const Decision& decision) {
+      return followed_.contains({decision.machine, decision.unit});
+    });
   }
 
   // Each key that the decision was made from, unless the transaction compares it already.

@@ -111,6 +111,18 @@ TEST_F(TransactionsTest, PlaceAUnitOnlyWhileWhoWasToLetGoOfItIsStillAway) {
   EXPECT_FALSE(builder_.get().commit(planned[0].transaction)->committed);
 }
 
+// In one transaction it would be given a place beside what leaves it in the same moment.
+TEST_F(TransactionsTest, KeepAUnitApartFromAChangeOfWhatItFollows) {
+  begin();
+  builder_.get().unit("a.service", "MachineOf=l.service");
+  builder_.get().unit("l.service", "", UnitState::inactive);
+  builder_.get().schedule("m1", "l.service");
+  const auto planned = plan({"a.service", "l.service"});
+  ASSERT_EQ(planned.size(), 2u);
+  EXPECT_EQ(planned[0].units, std::set<std::string>{"a.service"});
+  EXPECT_EQ(planned[1].units, std::set<std::string>{"l.service"});
+}
+
 TEST_F(TransactionsTest, StayWithinTheLimitsAndLoseNothing) {
   begin();
   std::vector<std::string> names;
