@@ -1,6 +1,8 @@
 #include "engine/decide.h"
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -160,6 +162,10 @@ class Decider {
         keep_up_to_date(machine, record.value.value());
       }
     }
+    if (std::string why = replaces_what_it_follows(); !why.empty()) {
+      verdict_.trouble = Trouble::circle;
+      return wait(std::move(why));
+    }
     for (const OpenMachine& open : placement_.open_machines()) {
       const std::string& machine = *open.id;
       const auto found = unit_.schedule.find(machine);
@@ -246,6 +252,10 @@ class Decider {
       verdict_.trouble = Trouble::circle;
       return wait(std::move(circle));
     }
+    if (std::string why = replaces_what_it_follows(); !why.empty()) {
+      verdict_.trouble = Trouble::circle;
+      return wait(std::move(why));
+    }
     const auto choice = choose();
     // Without a place elsewhere it stays assigned to the lost machine, which goes on running it if
     // it is only cut off, and takes it up again when it returns.
@@ -306,6 +316,27 @@ class Decider {
       if (!back.contains(name_)) continue;
       const std::string text = chain(ahead, name_, other, chain(back, other, name_, name_));
       return fmt::format("it replaces units that replace it in a circle ({})", text);
+    }
+    return {};
+  }
+
+  // A unit that drives off what it follows, itself or through others, would have to leave with it
+  // again, and again.
+  std::string replaces_what_it_follows() const {
+    const Requirements& wants = unit_.unit->requirements;
+    if (wants.replaces.empty()) return {};
+    std::set<std::string> seen;
+    std::vector<std::string> next = wants.machine_of;
+    while (!next.empty()) {
+      const std::string leader = std::move(next.back());
+      next.pop_back();
+      if (leader == name_ || !seen.insert(leader).second) continue;
+      if (matches_any(wants.replaces, leader)) {
+        return fmt::format("it replaces {}, which it follows (MachineOf)", leader);
+      }
+      const Unit* unit = registry_.unit(leader);
+      if (unit == nullptr || !unit->unit.value) continue;
+      std::ranges::copy(unit->unit->requirements.machine_of, std::back_inserter(next));
     }
     return {};
   }

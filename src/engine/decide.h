@@ -39,7 +39,7 @@ enum class Trouble {
   machine_away,     // its machine was lost, and it moves
   machine_refuses,  // its machine may not run it any more
   no_machine,       // no machine may run it
-  circle,           // it and a unit that has a place replace each other in a circle
+  circle,           // it replaces what replaces it and has a place, or what it follows
 };
 
 struct Verdict {

@@ -169,6 +169,23 @@ TEST_F(ReplacesTest, AUnitThatReplacesItselfByItsPatternIsNoCircle) {
   EXPECT_EQ(verdict("a2.service").decisions.size(), 1u);
 }
 
+// It would drive off what it is to run beside, leave with it, and be placed beside it again.
+TEST_F(ReplacesTest, AUnitThatReplacesWhatItFollowsStaysUnplaced) {
+  builder_.unit("a.service", "Replaces=c.service\nMachineOf=b.service");
+  builder_.unit("b.service", "MachineOf=c.service");
+  builder_.unit("c.service");
+  builder_.schedule("m1", "b.service");
+  builder_.schedule("m1", "c.service");
+  const Verdict it = verdict("a.service");
+  EXPECT_TRUE(it.decisions.empty());
+  EXPECT_EQ(it.waiting, "it replaces c.service, which it follows (MachineOf)");
+  builder_.unit("a.service", "Global=true\nReplaces=c.service\nMachineOf=b.service");
+  EXPECT_EQ(verdict("a.service").waiting, it.waiting);
+  builder_.unit("a.service", "Replaces=*.service\nMachineOf=d.service");
+  builder_.unit("d.service", "MachineOf=a.service");
+  EXPECT_EQ(verdict("a.service").waiting, "it replaces d.service, which it follows (MachineOf)");
+}
+
 // What is not wanted anywhere makes no circle.
 TEST_F(ReplacesTest, AnInactiveUnitReplacesNobody) {
   builder_.unit("a.service", "Replaces=b.service", UnitState::inactive);

@@ -106,6 +106,9 @@ class Truth {
     if (begins("it replaces units that replace it")) {
       return !unit_.unit->requirements.replaces.empty();
     }
+    if (const auto leader = between(reason, "it replaces ", ", which it follows (MachineOf)")) {
+      return any_matches(unit_.unit->requirements.replaces, *leader) && follows(*leader);
+    }
     if (begins("the leader is about to act")) return registry_.leader().exists();
     if (begins("no engine leads")) return !registry_.leader().exists();
     if (begins("it is global and no machine")) return all_refuse();
@@ -149,6 +152,21 @@ class Truth {
   bool is_assigned(const std::string& machine) const {
     const auto found = unit_.schedule.find(machine);
     return found != unit_.schedule.end() && keeps_place(found->second);
+  }
+
+  // Itself or through others.
+  bool follows(const std::string& leader) const {
+    std::set<std::string> followed = {said_.name};
+    for (std::size_t before = 0; before != followed.size();) {
+      before = followed.size();
+      for (const std::string& name : std::set<std::string>(followed)) {
+        const Unit* unit = registry_.unit(name);
+        if (unit == nullptr || !unit->unit.value) continue;
+        const auto& leaders = unit->unit->requirements.machine_of;
+        followed.insert(leaders.begin(), leaders.end());
+      }
+    }
+    return leader != said_.name && followed.contains(leader);
   }
 
   bool has_something_of_it(const std::string& machine) const {
