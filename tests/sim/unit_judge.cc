@@ -69,11 +69,18 @@ void UnitJudge::on_told(const std::string& machine, const KeyValue& value) {
   const bool the_same = here.told && record->state == UnitState::launched &&
                         here.told->state == UnitState::launched &&
                         here.told->hash == record->hash && here.told->restarts == record->restarts;
-  if (!the_same) here.order = time_of(machine);
-  if (!here.told || record->restarts > here.told->restarts) {
-    here.restart_asked = time_of(machine);
-  }
+  if (!the_same) take_order(here, *record, time_of(machine));
   here.told = *record;
+}
+
+void UnitJudge::take_order(Here& here, const ScheduleRecord& record, Time now) {
+  here.order = now;
+  const bool replaced =
+      here.told && here.told->state != UnitState::inactive && here.told->hash != record.hash;
+  if (record.state != UnitState::launched || replaced) here.stop_order = now;
+  if (record.state != UnitState::launched) return;
+  ++here.starts_asked;
+  if (!here.told || record.restarts > here.told->restarts) ++here.restarts_asked;
 }
 
 void UnitJudge::after_mirrored(const WatchBatch& batch) {
@@ -93,7 +100,7 @@ void UnitJudge::rebooted(const std::string& machine) {
     std::optional<ScheduleRecord> told = std::move(here.told);
     here = {};
     // What it was told before it has to do anew.
-    if (told) here.order = time_of(machine);
+    if (told) take_order(here, *told, time_of(machine));
     here.told = std::move(told);
   }
 }
@@ -121,7 +128,7 @@ void UnitJudge::on_call(const std::string& machine, FakeCall::Verb verb, const s
   Here& here = here_[{machine, name}];
   if (verb == FakeCall::Verb::stop) {
     const bool ordered =
-        here.order && (!here.started || *here.order + kStartTakes >= *here.started);
+        here.stop_order && (!here.started || *here.stop_order + kStartTakes >= *here.started);
     if (!ordered && !facts_.was_leaving(machine, cluster_.loop.now())) {
       blame_(Promise::no_stop_without_order,
              fmt::format("{} was stopped on {} without an order", name, machine));
@@ -138,19 +145,23 @@ void UnitJudge::on_call(const std::string& machine, FakeCall::Verb verb, const s
   here.result.clear();
 }
 
-void UnitJudge::judge_start(const Place& place, const Here& here, bool restart) {
+void UnitJudge::judge_start(const Place& place, Here& here, bool restart) {
   const Time now = time_of(place.first);
   const bool wanted = here.told && here.told->state == UnitState::launched;
   if (!wanted && !(here.order && *here.order + kStartTakes >= now)) {
     return blame_(Promise::no_start_without_order,
                   fmt::format("{} was started on {} without an order", place.second, place.first));
   }
-  // What failed is tried again. What has befallen the machine since the last start can have kept
-  // fleet from knowing how that went, or from noting it down.
+  int& asked = restart ? here.restarts_asked : here.starts_asked;
+  const int done = restart ? here.restarts_done : here.starts_done;
+  if (done < asked) return;
+  // What failed is tried again. What has befallen the machine since the last start was asked for
+  // can have kept fleet from knowing how that went, or from noting it down.
   const bool went_well = here.result == "done" || here.result == "skipped";
-  if (!here.started || !went_well || troubled_since(place.first, *here.started)) return;
-  const auto& asked = restart ? here.restart_asked : here.order;
-  if (asked && *asked + kStartTakes >= *here.started) return;
+  if (!here.started || !went_well || troubled_since(place.first, *here.started - kStartTakes)) {
+    asked = done + 1;
+    return;
+  }
   blame_(Promise::no_start_without_order,
          fmt::format("{} was {} on {} though nobody asked for it", place.second,
                      restart ? "restarted" : "started again", place.first));
@@ -161,7 +172,15 @@ void UnitJudge::on_job_end(const std::string& machine, FakeCall::Verb verb, cons
   if (verb == FakeCall::Verb::stop) return;
   Here& here = here_[{machine, name}];
   here.result = result;
-  if (result == "done") here.stops = false;  // of a restart the stop is over
+  if (result != "done" && result != "skipped") return;
+  here.stops = false;  // of a restart the stop is over
+  if (here.by_hand) return;
+  ++here.starts_done;
+  if (verb == FakeCall::Verb::restart) ++here.restarts_done;
+  // One start may carry out several orders; those that came well before it ask for no more.
+  if (!here.order || !here.started || *here.order + kStartTakes >= *here.started) return;
+  here.starts_asked = here.starts_done;
+  here.restarts_asked = here.restarts_done;
 }
 
 void UnitJudge::on_active_state(const std::string& machine, const std::string& name,
@@ -217,7 +236,7 @@ bool UnitJudge::may_be_idle(const std::string& machine, const std::string& unit)
   const Here& here = found->second;
   const Time order = *here.order - kStartTakes;
   const bool went_well = here.result == "done" || here.result == "skipped";
-  if (went_well && here.started && *here.started >= order) return true;
+  if (went_well && !here.stops && here.started && *here.started >= order) return true;
   if (here.ended_by_itself && *here.ended_by_itself >= order) return true;
   // It was destroyed and made anew, and its machine did not act on it in between.
   return went_well && !here.stops && here.told && here.as == wish(*here.told);

@@ -53,7 +53,11 @@ class UnitJudge {
   struct Here {
     std::optional<ScheduleRecord> told;   // what the machine was told last
     std::optional<Time> order;            // when it was last told something else
-    std::optional<Time> restart_asked;    // when it was last told of one more restart
+    std::optional<Time> stop_order;       // when that last meant that what runs is to stop
+    int starts_asked = 0;                 // how often it was told to run, in some new way
+    int restarts_asked = 0;               // of those, how often with one more restart
+    int starts_done = 0;                  // jobs that started or restarted it and went well
+    int restarts_done = 0;                // of those, restarts
     std::optional<Time> started;          // fleet's last call to start or restart it
     std::optional<Time> ended_by_itself;  // when it last did
     std::string as;                       // what it was to be then: hash and restarts
@@ -70,7 +74,8 @@ class UnitJudge {
                   const std::string& result);
   void on_active_state(const std::string& machine, const std::string& name, const std::string& now);
   void on_reload(const std::string& machine, std::size_t wanted);
-  void judge_start(const Place& place, const Here& here, bool restart);
+  void take_order(Here& here, const ScheduleRecord& record, Time now);
+  void judge_start(const Place& place, Here& here, bool restart);
   // Which stands still while the machine is suspended, with whatever is on its way there.
   Time time_of(const std::string& machine) const;
   bool troubled_since(const std::string& machine, Time when) const;
@@ -80,8 +85,8 @@ class UnitJudge {
   Blame blame_;
   std::map<Place, Here> here_;
   std::map<std::string, std::set<std::string>> runs_on_;  // by unit
-  std::map<std::string, Time> unit_changed_;  // when its content, target or schedule last did
-  std::map<std::string, Time> troubled_;  // by machine, in its own time
+  std::map<std::string, Time> unit_changed_;     // when its content, target or schedule last did
+  std::map<std::string, Time> troubled_;         // by machine, in its own time
   std::map<std::string, Time> needless_reload_;  // by machine: the last one
 };
 
