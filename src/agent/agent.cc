@@ -480,6 +480,14 @@ bool Agent::has_let_go() const {
   });
 }
 
+std::vector<std::string> Agent::running() const {
+  std::vector<std::string> names;
+  for (const auto& [name, unit] : units_) {
+    if (unit.on_disk && (!unit.status || unit.is_active())) names.push_back(name);
+  }
+  return names;
+}
+
 void Agent::log(LogLevel level, std::string text, std::string unit) {
   effects_.emplace_back(LogLine{level, std::move(text), std::move(unit), {}});
 }

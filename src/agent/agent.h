@@ -118,6 +118,10 @@ class Agent {
   // missing is that the registry knows.
   bool has_let_go() const;
 
+  // What fleet has put on this machine and runs, or may: after Leave those that could not be let go
+  // of, because what was decided about them is not known.
+  std::vector<std::string> running() const;
+
  private:
   void handle(const agent_event::LocalUnitsListed& event, Time now);
   void handle(const agent_event::ScheduleRead& event, Time now);

@@ -227,7 +227,7 @@ class Daemon {
     notify_stopping("handing units over");
     handing_over_ = true;
     node_->leave([this] {
-      say(LogLevel::info, "all units are handed over; fleetd ends");
+      say(LogLevel::info, "fleetd ends");
       loop_.stop();
     });
   }

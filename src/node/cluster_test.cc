@@ -240,6 +240,22 @@ TEST_F(ClusterTest, WaitsForSlowStopsWhenItLeavesEvenWithoutTheStore) {
   EXPECT_TRUE(cluster_.at(id).systemd.active_units().empty());
 }
 
+// Nothing is known of what is wanted of them: they are left as they are, and that is said.
+TEST_F(ClusterTest, LeavesRunningWhatItKnowsNoDecisionAboutAndSaysSo) {
+  begin();
+  const std::string id = follower();
+  const std::string name = unit_on(id);
+  cluster_.cut_off(id);
+  cluster_.start(id);
+  cluster_.run(1s);
+  bool done = false;
+  cluster_.at(id).node->leave([&] { done = true; });
+  cluster_.run(10s);
+  EXPECT_TRUE(done);
+  EXPECT_THAT(cluster_.at(id).systemd.active_units(), testing::Contains(name));
+  EXPECT_TRUE(cluster_.said(name + ": not handed over"));
+}
+
 TEST_F(ClusterTest, ARestartOfFleetdTouchesNoUnit) {
   begin(6);
   for (int round = 0; round < 2; ++round) {

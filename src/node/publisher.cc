@@ -36,7 +36,9 @@ Publisher::~Publisher() {
 void Publisher::set_lease(LeaseId lease) {
   if (lease_ != lease) fence_wanted_ = true;  // it went with the old one
   lease_ = lease;
-  if (lease == 0) states_.clear();
+  if (lease == 0) return states_.clear();
+  is_this_machine_ = true;
+  send_next();
 }
 
 void Publisher::publish(const std::string& name, const StateRecord& state) {
@@ -52,7 +54,7 @@ void Publisher::acknowledge(const std::string& name, std::uint64_t id, Revision 
 }
 
 void Publisher::send_next() {
-  if (sending_ || timer_ != 0) return;
+  if (sending_ || timer_ != 0 || !is_this_machine_) return;
   if (states_.empty() && acknowledgements_.empty()) return;
   sending_ = true;
   const auto begin = [this, alive = std::weak_ptr(alive_)] {

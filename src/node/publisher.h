@@ -32,7 +32,9 @@ class Publisher {
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
-  // The lease that states are published on; 0: none, and nothing is published.
+  // The lease that states are published on; 0: none, and nothing is published. Before the first one
+  // nothing at all is sent: the machine ID may be another machine's too, whose decisions these are
+  // (Session registers only one of the two).
   void set_lease(LeaseId lease);
 
   // Publishes the newest state of a unit. What cannot be published for want of a lease is dropped:
@@ -70,6 +72,7 @@ class Publisher {
   std::string fence_;  // its key
   OnAcknowledged on_acknowledged_;
   LeaseId lease_ = 0;
+  bool is_this_machine_ = false;  // there was a lease once
   std::map<std::string, StateRecord> states_;
   std::map<std::string, Acknowledgement> acknowledgements_;
   Revision known_ = 0;        // of the registry, from the store's last answer

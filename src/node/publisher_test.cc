@@ -61,6 +61,18 @@ class PublisherTest : public testing::Test {
                        }};
 };
 
+// Two machines with one ID: the one that is not registered must not speak for the other.
+TEST_F(PublisherTest, SaysNothingBeforeItHasHadALease) {
+  Publisher clone(loop_, store_, log_, keys_, "m", [](const auto&, auto, const auto&) {});
+  const Revision revision = decide("a.service");
+  clone.acknowledge("a.service", 1, revision);
+  settle();
+  EXPECT_TRUE(decided("a.service"));
+  clone.set_lease(lease_);
+  settle();
+  EXPECT_FALSE(decided("a.service")) << "what was to be said is said then";
+}
+
 TEST_F(PublisherTest, PublishesTheNewestStateOfManyUnitsInOneTransaction) {
   publisher_.publish("a.service", state("inactive"));
   settle();
