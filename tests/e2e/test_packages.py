@@ -103,6 +103,19 @@ def test_a_new_user_has_a_unit_running_in_minutes(fresh):
     assert fresh.run("systemctl", "is-enabled", "fleet.service", "fleet.socket").stdout == "enabled\nenabled\n"
 
 
+def test_a_fleet_1_0_that_runs_is_not_stopped_by_the_installation(fresh):
+    """Its stop would stop all its units."""
+    (fresh.root / "etc/systemd/system/fleet.service").write_text(
+        "[Service]\nExecStart=/bin/sleep infinity\nExecStop=/bin/touch /root/stopped\n")
+    fresh.run("systemctl", "daemon-reload")
+    fresh.run("systemctl", "start", "fleet.service")
+    before = fleetd(fresh)
+    said = fresh.run("apt-get", "install", "--yes", *sorted(f"/root/{file.name}" for file in (fresh.root / "root").glob("*.deb")),
+                     timeout=120)
+    assert "another fleet runs here" in said.stdout + said.stderr, said
+    assert fleetd(fresh) == before and not (fresh.root / "root/stopped").exists()
+
+
 def test_fleetd_has_few_rights(running):
     assert running.run("ps", "-o", "user=,args=", "-p", fleetd(running).strip()).stdout.split() == ["fleet", "/usr/bin/fleetd"]
     modes = running.run("stat", "--format=%a %U:%G", "/var/run/fleet.sock", "/etc/fleet/fleet.conf", "/var/lib/fleet")
