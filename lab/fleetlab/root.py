@@ -16,7 +16,7 @@ PACKAGES = """
     systemd systemd-sysv dbus polkitd iproute2 iputils-ping procps curl ca-certificates openssh-server openssh-client sudo
     podman podman-docker crun iptables catatonit netavark aardvark-dns busybox-static
     etcd-client etcd-server docker-registry faketime
-    libgrpc++1.51 libprotobuf32 libfmt9 libspdlog1.10 libprometheus-cpp-core1.0 libsqlite3-0 libssl3 libsystemd0
+    libgrpc++1.51 libprotobuf32 libfmt9 libsqlite3-0 libssl3 libsystemd0
 """.split()
 
 # What comes with the packages and a machine of the lab has no use for. podman.service is left to its socket, which
