@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -12,8 +13,6 @@
 namespace fleet {
 namespace {
 
-constexpr Duration kLongestWait = std::chrono::seconds(30);
-static_assert(kLongestWait <= limits::kApiWait);
 constexpr std::size_t kVanishedNames = 10'000;
 
 }  // namespace
@@ -47,7 +46,7 @@ void StatusWaiters::look(std::set<std::string> names, Revision after, Api::Reply
   waiter.names = std::move(names);
   waiter.after = after;
   waiter.reply = std::move(reply);
-  waiter.timer = loop_.call_after(kLongestWait, [this, id] { expire(id); });
+  waiter.timer = loop_.call_after(limits::kApiWait, [this, id] { expire(id); });
 }
 
 bool StatusWaiters::has_changed(const Registry& registry, const std::set<std::string>& names,
@@ -123,16 +122,23 @@ void StatusWaiters::registry_changed(const Registry& registry, const Registry::C
     }
   }
 
-  std::vector<std::pair<Api::Reply, ApiResponse>> answers;
+  std::vector<Waiter> due;
   for (const Id id : ready) {
     // The client may know a newer revision, from another machine, than this mirror has.
-    if (waiters_.at(id).after >= registry.revision()) continue;
-    Waiter waiter = take(id);
-    answers.emplace_back(std::move(waiter.reply),
-                         json_answer(to_json(status_entity(registry, backend_, waiter.names))));
+    if (waiters_.at(id).after < registry.revision()) due.push_back(take(id));
   }
-  // A reply may bring the next request, so they come last.
-  for (auto& [reply, answer] : answers) reply(std::move(answer));
+  // A reply may bring the next request, so they come last. The answer about all units is large, and
+  // made once.
+  std::optional<ApiResponse> all;
+  for (const Waiter& waiter : due) {
+    if (waiter.names.empty() && all) {
+      waiter.reply(*all);
+      continue;
+    }
+    ApiResponse answer = json_answer(to_json(status_entity(registry, backend_, waiter.names)));
+    if (waiter.names.empty()) all = answer;
+    waiter.reply(std::move(answer));
+  }
 }
 
 void StatusWaiters::registry_lost(const Error& error) {

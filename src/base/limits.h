@@ -31,11 +31,13 @@ inline constexpr std::size_t kHttpBodyBytes = 2 * 1024 * 1024;  // etcd takes 1.
 // Of all requests together, on all sockets, that are arriving or being answered: room for thirty of
 // the largest at once, or for a hundred thousand common ones.
 inline constexpr std::size_t kHttpHeldBytes = 64 * 1024 * 1024;
+// Of all answers that clients have not taken yet; one alone may be larger.
+inline constexpr std::size_t kHttpAnswerBytes = 128 * 1024 * 1024;
 inline constexpr std::size_t kHttpConnections = 8'192;  // on each socket
 inline constexpr seconds kHttpReadTimeout{30};          // for a request to arrive once it has begun
 inline constexpr seconds kHttpIdleTimeout{120};
 inline constexpr std::size_t kJsonDepth = 32;
-inline constexpr seconds kApiWait{60};  // the longest that a request may wait for a change
+inline constexpr seconds kApiWait{30};  // the longest that a request may wait for a change
 inline constexpr std::size_t kApiWaiters = 4'096;
 inline constexpr std::size_t kMetadataValueBytes = 4'096;
 inline constexpr std::size_t kMetadataKeyBytes = 256;

@@ -19,10 +19,8 @@ using std::chrono::milliseconds;
 // The options of the units in one request, so that its body and what becomes of it in the registry
 // stay well below their limits.
 constexpr std::size_t kListBytes = limits::kTransactionBytes / 4;
-// Longer queries are not asked: all units are, and the answer is sifted here.
-constexpr std::size_t kQueryBytes = 8 * 1024;
-// The API answers a long poll after 30 s at the latest.
-constexpr milliseconds kLongPoll{30'000};
+// The API answers a long poll after this at the latest.
+constexpr milliseconds kLongPoll = limits::kApiWait;
 
 std::string percent_encode(const std::string& text) {
   std::string encoded;
@@ -214,10 +212,11 @@ class HttpApiClient final : public ApiClient {
                                  std::optional<std::int64_t> after) {
     std::string query;
     for (const std::string& name : names) query += "&unit=" + percent_encode(name);
-    if (query.size() > kQueryBytes) query.clear();
     if (after) query += fmt::format("&after={}", *after);
     if (!query.empty()) query.front() = '?';
-    return "/fleet/v1/status" + query;
+    const std::string path = "/fleet/v1/status" + query;
+    // What is too long to be asked is about all units, and the answer is sifted here.
+    return path.size() > limits::kHttpTargetBytes ? status_path({}, after) : path;
   }
 
   Result<StatusEntity> read_status(const Result<HttpResponse>& response,

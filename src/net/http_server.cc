@@ -168,7 +168,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
         shared_(std::move(shared)),
         peer_(peer_of(socket_.native_handle())) {}
 
-  ~Connection() { hold(0); }
+  ~Connection() {
+    hold(0);
+    hold_answer(0);
+  }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -187,6 +190,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     error_code ignored;
     socket_.close(ignored);
     hold(0);
+    hold_answer(0);
     shared_->connections.erase(this);
   }
 
@@ -229,12 +233,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
       parser_->eager(true);
       parser_->header_limit(static_cast<std::uint32_t>(shared_->limits.header_bytes));
       parser_->body_limit(shared_->limits.body_bytes);
+      parsed_ = 0;
       continue_sent_ = false;
     }
     error_code error;
     while (buffer_.size() > 0 && !parser_->is_done()) {
       const std::size_t used = parser_->put(buffer_.data(), error);
       buffer_.consume(used);
+      parsed_ += used;
       if (error) break;
     }
     if (error == http::error::need_more) error = {};
@@ -247,7 +253,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         return send_and_end(std::move(*refusal));
       }
     }
-    if (!hold(buffer_.size() + parser_->get().body().size())) {
+    if (!hold(buffer_.size() + parsed_)) {
       return send_and_end(error_response(
           503, fmt::format("the requests that are arriving or being answered take more than {} "
                            "bytes; try again later",
@@ -280,6 +286,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool hold(std::size_t bytes) {
     shared_->load->bytes += bytes - std::exchange(held_, bytes);
     return shared_->load->bytes <= shared_->limits.held_bytes;
+  }
+
+  // The same of its answer. One that is alone may be as large as it is.
+  bool hold_answer(std::size_t bytes) {
+    const std::size_t others = shared_->load->answer_bytes -= std::exchange(answer_held_, 0);
+    if (bytes > 0 && others > 0 && others + bytes > shared_->limits.answer_bytes) return false;
+    shared_->load->answer_bytes += answer_held_ = bytes;
+    return true;
   }
 
   bool expects_continue() const {
@@ -373,6 +387,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void send(HttpResponse response, bool keep_alive) {
+    if (!hold_answer(head_only_ ? 0 : response.body.size())) {
+      response = error_response(
+          503,
+          fmt::format("the answers that clients have not taken yet have more than {} bytes; try "
+                      "again later",
+                      shared_->limits.answer_bytes));
+    }
     keep_alive_ = keep_alive;
     head_ = response_head(response, keep_alive);
     body_ = std::move(response.body);
@@ -390,6 +411,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     head_ = {};
     body_ = {};
     hold(0);
+    hold_answer(0);
     head_only_ = false;
     if (keep_alive_) return wait_for_request();
     if (!ending_) return close();
@@ -453,7 +475,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Time timer_at_ = Time::max();
   EventLoop::TimerId timer_ = 0;
   std::uint64_t request_ = 0;
-  std::size_t held_ = 0;  // see hold()
+  std::size_t held_ = 0;         // see hold()
+  std::size_t answer_held_ = 0;  // see hold_answer()
+  std::size_t parsed_ = 0;       // bytes of the request that the parser has taken
   std::size_t discarded_ = 0;
   bool reading_ = false;   // part of a request is here
   bool handling_ = false;  // the handler has it
@@ -466,14 +490,24 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 class BeastServer final : public HttpServer {
  public:
-  BeastServer(AsioLoop& loop, int family, int fd, Handler handler, HttpServerLimits limits,
+  BeastServer(AsioLoop& loop, Handler handler, HttpServerLimits limits,
               std::shared_ptr<HttpLoad> load)
       : shared_(std::make_shared<Shared>(
             Shared{loop, std::move(handler), limits, std::move(load), {}, false})),
-        acceptor_(loop.context()) {
+        acceptor_(loop.context()) {}
+
+  // Fails as create() does; the socket is closed then.
+  Status take(int family, int fd) {
     error_code error;
     acceptor_.assign(Protocol(family, 0), fd, error);
-    acceptor_.non_blocking(true, error);
+    if (error) {
+      ::close(fd);
+    } else {
+      acceptor_.non_blocking(true, error);
+    }
+    if (!error) return {};
+    return fail(ErrorCode::invalid,
+                fmt::format("cannot serve the API on descriptor {}: {}", fd, error.message()));
   }
 
   ~BeastServer() override {
@@ -490,13 +524,12 @@ class BeastServer final : public HttpServer {
   void accept() {
     acceptor_.async_accept([this, shared = shared_](error_code error, Socket socket) {
       if (shared->closed) return;  // and *this with it
-      if (error == asio::error::no_descriptors || error == asio::error::no_memory ||
-          error == asio::error::no_buffer_space) {
-        // Accepting again at once would only spin.
+      if (error) {
+        // Mostly for want of descriptors or memory. Accepting again at once would only spin.
         pause_ = shared_->loop.call_after(kAcceptPause, [this] { accept(); });
         return;
       }
-      if (!error) add(std::move(socket));
+      add(std::move(socket));
       accept();
     });
   }
@@ -548,8 +581,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(AsioLoop& loop, int fd, H
                             fd));
   }
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  auto server =
-      std::make_unique<BeastServer>(loop, family, fd, std::move(handler), limits, std::move(load));
+  auto server = std::make_unique<BeastServer>(loop, std::move(handler), limits, std::move(load));
+  if (Status taken = server->take(family, fd); !taken) return std::unexpected(taken.error());
   server->accept();
   return server;
 }

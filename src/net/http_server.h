@@ -26,15 +26,18 @@ struct HttpServerLimits {
   std::size_t header_fields = limits::kHttpHeaderFields;
   std::size_t target_bytes = limits::kHttpTargetBytes;
   std::size_t body_bytes = limits::kHttpBodyBytes;
-  std::size_t held_bytes = limits::kHttpHeldBytes;  // over all servers that share an HttpLoad
+  std::size_t held_bytes = limits::kHttpHeldBytes;      // over all servers that share an HttpLoad
+  std::size_t answer_bytes = limits::kHttpAnswerBytes;  // likewise
   std::size_t connections = limits::kHttpConnections;
   std::chrono::milliseconds read_timeout = limits::kHttpReadTimeout;
   std::chrono::milliseconds idle_timeout = limits::kHttpIdleTimeout;  // and to take an answer
 };
 
-// What servers that share it hold of requests that are arriving or being answered.
+// What servers that share it hold of requests that are arriving or being answered, and of answers
+// that their clients have not taken yet.
 struct HttpLoad {
   std::size_t bytes = 0;
+  std::size_t answer_bytes = 0;
 };
 
 class HttpServer {

@@ -147,6 +147,7 @@ class HttpServerLoadTest : public HttpServerTest {
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
     EXPECT_THAT(answer, HasSubstr("more than 2500 bytes"));
   }
+  std::size_t held_of_one() const { return part_of_a_request().size(); }
   bool held(std::size_t bytes) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (std::chrono::steady_clock::now() < end) {
@@ -164,18 +165,18 @@ TEST_F(HttpServerLoadTest, BodiesThatArriveHaveALimitTogether) {
   one.send(part_of_a_request());
   const TestSocket two = connect();
   two.send(part_of_a_request());
-  ASSERT_TRUE(held(2 * 950));
+  ASSERT_TRUE(held(2 * held_of_one()));
   const TestSocket three = connect();
   three.send(part_of_a_request());
   expect_refused(three);
-  ASSERT_TRUE(held(2 * 950)) << "what was refused is given back";
+  ASSERT_TRUE(held(2 * held_of_one())) << "what was refused is given back";
   const TestSocket small = connect();
   small.send("GET / HTTP/1.1\r\n\r\n");
   EXPECT_THAT(small.read_response(), StartsWith("HTTP/1.1 200 ")) << "there is room for it";
 
   // A client that goes away, and one that is answered, make room.
   one.close();
-  ASSERT_TRUE(held(950));
+  ASSERT_TRUE(held(held_of_one()));
   two.send(std::string(1'050, 'y'));
   EXPECT_THAT(two.read_response(), StartsWith("HTTP/1.1 200 "));
   EXPECT_TRUE(held(0));
@@ -201,6 +202,37 @@ TEST_F(HttpServerLoadTest, ARequestCountsUntilItIsAnswered) {
   EXPECT_TRUE(held(0));
 }
 
+// A client that asks for much and reads nothing must not have fleetd keep it without end.
+TEST_F(HttpServerLoadTest, AnswersThatAreNotTakenHaveALimitTogether) {
+  constexpr std::size_t kLarge = 8 * 1024 * 1024;
+  limits_.answer_bytes = 10 * 1024 * 1024;
+  serve(
+      [](const HttpRequest&, const HttpServer::Reply& reply) {
+        HttpResponse large;
+        large.body = std::string(kLarge, 'x');
+        reply(std::move(large));
+      },
+      limits_, load_);
+  TestSocket one = connect();
+  one.send("GET / HTTP/1.1\r\n\r\n");
+  const auto kept = [&](std::size_t bytes) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (std::chrono::steady_clock::now() < end) {
+      if (on_loop([&] { return load_->answer_bytes; }) == bytes) return true;
+    }
+    return false;
+  };
+  ASSERT_TRUE(kept(kLarge));
+  const TestSocket two = connect();
+  two.send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(two.read_until("}}"), StartsWith("HTTP/1.1 503 "));
+  one.close();
+  ASSERT_TRUE(kept(0));
+  const TestSocket three = connect();
+  three.send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(three.read_response(), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(HttpServerLoadTest, SocketsThatShareALoadHaveOneLimit) {
   serve(echo(), limits_, load_);
   TestSocket listener = TestSocket::listen_unix(path());
@@ -211,7 +243,7 @@ TEST_F(HttpServerLoadTest, SocketsThatShareALoadHaveOneLimit) {
   one.send(part_of_a_request());
   const TestSocket two = TestSocket::connect_unix(path());
   two.send(part_of_a_request());
-  ASSERT_TRUE(held(2 * 950));
+  ASSERT_TRUE(held(2 * held_of_one()));
   for (const TestSocket& three : {connect(), TestSocket::connect_unix(path())}) {
     three.send(part_of_a_request());
     expect_refused(three);
@@ -220,7 +252,7 @@ TEST_F(HttpServerLoadTest, SocketsThatShareALoadHaveOneLimit) {
     other.reset();
     return true;
   });
-  EXPECT_TRUE(held(950));
+  EXPECT_TRUE(held(held_of_one()));
 }
 
 TEST_F(HttpServerTest, SlowRequestsAre408) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -59,6 +60,7 @@ class TlsTransport final : public Transport {
  public:
   TlsTransport(std::unique_ptr<Transport> inner, SSL_CTX* context)
       : inner_(std::move(inner)), ssl_(::SSL_new(context)) {
+    if (ssl_ == nullptr) throw std::bad_alloc();
     in_ = ::BIO_new(::BIO_s_mem());
     out_ = ::BIO_new(::BIO_s_mem());
     ::SSL_set_bio(ssl_.get(), in_, out_);  // which owns them from now on
@@ -66,11 +68,15 @@ class TlsTransport final : public Transport {
   }
 
   Status handshake(const std::string& host, Deadline deadline) {
-    if (is_ip_address(host)) {
-      ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_get0_param(ssl_.get()), host.c_str());
-    } else {
-      ::SSL_set1_host(ssl_.get(), host.c_str());
-      ::SSL_set_tlsext_host_name(ssl_.get(), host.c_str());
+    // Without the name to be verified any certificate would do.
+    const bool named =
+        is_ip_address(host)
+            ? ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_get0_param(ssl_.get()), host.c_str()) == 1
+            : ::SSL_set1_host(ssl_.get(), host.c_str()) == 1 &&
+                  ::SSL_set_tlsext_host_name(ssl_.get(), host.c_str()) == 1;
+    if (!named) {
+      return fail(ErrorCode::invalid,
+                  fmt::format("{} is no name that a certificate could have", host));
     }
     const Result<int> done = drive([&] { return ::SSL_do_handshake(ssl_.get()); }, deadline);
     if (!done) return std::unexpected(done.error());
@@ -82,7 +88,8 @@ class TlsTransport final : public Transport {
                               "authority to trust)",
                               host, ::X509_verify_cert_error_string(verified)));
     }
-    return fail(ErrorCode::denied, failure_.empty() ? "TLS handshake failed" : failure_);
+    return fail(refused_ ? ErrorCode::denied : ErrorCode::unavailable,
+                failure_.empty() ? "TLS handshake failed" : "TLS handshake failed: " + failure_);
   }
 
   Result<std::size_t> read(std::string& buffer, Deadline deadline) override {
