@@ -14,6 +14,9 @@ namespace {
 using Field = Compare::Field;
 using Relation = Compare::Relation;
 
+// The machines of a unit that are compared one by one.
+constexpr std::size_t kMachinesCompared = 16;
+
 Compare unchanged(std::string key, Revision mod_revision) {
   return {{std::move(key), false}, Field::mod_revision, Relation::equal, mod_revision};
 }
@@ -82,7 +85,9 @@ class Packer {
       if (gives_place(decision)) {
         const Unit& unit = *registry_.unit(decision.unit);
         compares += 1 + unit.unit->requirements.machine_of.size();
-        if (!unit.unit->requirements.global) compares += unit.schedule.size();
+        if (!unit.unit->requirements.global) {
+          compares += std::min(unit.schedule.size(), kMachinesCompared + 1);
+        }
       }
     }
     return compares <= limits::kTransactionOperations &&
@@ -135,17 +140,32 @@ class Packer {
       compares.push_back(unchanged(keys.requirements(), registry_.requirements_changed()));
     }
     const Unit& unit = *registry_.unit(decision.unit);
-    for (const auto& [other, record] : unit.schedule) {
-      const Machine* machine = registry_.machine(other);
-      const bool away = machine == nullptr || !machine->is_present();
-      if (unit.unit->requirements.global) break;
-      if (!away || other == decision.machine || !machines_.insert(other).second) continue;
-      compares.push_back(unchanged(keys.machine(other), 0));
-    }
+    if (!unit.unit->requirements.global) compare_away(unit, decision.machine);
     for (const std::string& leader : unit.unit->requirements.machine_of) {
       if (!followed_.emplace(decision.machine, leader).second) continue;
       compares.push_back(unchanged(keys.schedule(decision.machine, leader),
                                    record_revision(registry_.unit(leader), decision.machine)));
+    }
+  }
+
+  // Those machines of the unit that are away still are. Machines that never return leave records
+  // behind: of many it is compared that none has registered since, whichever it is.
+  void compare_away(const Unit& unit, const std::string& chosen) {
+    const Keys& keys = registry_.keys();
+    std::vector<Compare>& compares = current_.transaction.compares;
+    if (unit.schedule.size() > kMachinesCompared) {
+      if (std::exchange(compares_machines_, true)) return;
+      compares.push_back({{keys.machine(""), true},
+                          Field::mod_revision,
+                          Relation::less,
+                          registry_.revision() + 1});
+      return;
+    }
+    for (const auto& [other, record] : unit.schedule) {
+      const Machine* machine = registry_.machine(other);
+      const bool away = machine == nullptr || !machine->is_present();
+      if (!away || other == chosen || !machines_.insert(other).second) continue;
+      compares.push_back(unchanged(keys.machine(other), 0));
     }
   }
 
@@ -155,6 +175,7 @@ class Packer {
     machines_.clear();
     followed_.clear();
     compares_requirements_ = false;
+    compares_machines_ = false;
     current_.transaction.compares.reserve(limits::kTransactionOperations);
     // The fence: the leader key is still the one that this term began with.
     current_.transaction.compares.push_back(
@@ -173,6 +194,7 @@ class Packer {
   std::set<std::string> machines_;                          // that the current transaction compares
   std::set<std::pair<std::string, std::string>> followed_;  // machine and unit, the same
   bool compares_requirements_ = false;
+  bool compares_machines_ = false;
   std::size_t bytes_ = 0;
   std::vector<PlannedTransaction> done_;
 };

@@ -111,6 +111,24 @@ TEST_F(TransactionsTest, PlaceAUnitOnlyWhileWhoWasToLetGoOfItIsStillAway) {
   EXPECT_FALSE(builder_.get().commit(planned[0].transaction)->committed);
 }
 
+// Each leaves a record behind: the comparisons must fit into a transaction all the same.
+TEST_F(TransactionsTest, PlaceAUnitThatManyMachinesHadThatNeverReturned) {
+  begin();
+  for (int i = 0; i < 200; ++i) {
+    const std::string machine = "gone" + std::to_string(i);
+    builder_.get().schedule(machine, "a.service", UnitState::inactive);
+    context_.dead.insert(machine);
+  }
+  auto planned = plan({"a.service"});
+  ASSERT_EQ(planned.size(), 1u);
+  EXPECT_LE(planned[0].transaction.compares.size(), limits::kTransactionOperations);
+  builder_.get().machine("gone7");
+  EXPECT_FALSE(builder_.get().commit(planned[0].transaction)->committed) << "it lets go first";
+  builder_.get().lose("gone7");
+  planned = plan({"a.service"});
+  EXPECT_TRUE(builder_.get().commit(planned[0].transaction)->committed);
+}
+
 // In one transaction it would be given a place beside what leaves it in the same moment.
 TEST_F(TransactionsTest, KeepAUnitApartFromAChangeOfWhatItFollows) {
   begin();
