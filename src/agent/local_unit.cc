@@ -74,6 +74,10 @@ Task task_to_have(const LocalUnitState& unit, const MachineSituation& situation)
   if (!unit.on_disk) return {TaskKind::write, wanted.reason, {}};
   if (!unit.status || unit.status_stale) return {TaskKind::query, "its state is not known", {}};
   if (unit.disk_hash != wanted.hash) {
+    // What runs is what is wanted: somebody has changed the file under it.
+    if (unit.note && unit.note->hash == wanted.hash) {
+      return {TaskKind::write, "its file here was changed by somebody else", {}};
+    }
     if (unit.is_active()) return task_to_stop(unit, "its unit file was replaced");
     return {TaskKind::write, "its unit file was replaced", {}};
   }

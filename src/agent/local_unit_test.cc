@@ -294,5 +294,14 @@ TEST(ReportOf, TellsWhatKeepsItFromDoingMore) {
   EXPECT_EQ(report_of(unit).problem, "the registry holds no decision about it: left as it is");
 }
 
+// "vi" on the file of a running unit: the unit goes on, with the file that is wanted under it.
+TEST(NextTask, AFileThatSomebodyChangedUnderARunningUnitIsWrittenWithoutAStop) {
+  LocalUnitState unit = present(UnitState::launched, "active", kLaunched);
+  unit.disk_hash = "edited";
+  EXPECT_EQ(task(unit), TaskKind::write);
+  unit.note.reset();  // that fleet has started it as it is wanted is not known
+  EXPECT_EQ(task(unit), TaskKind::stop);
+}
+
 }  // namespace
 }  // namespace fleet
