@@ -69,7 +69,8 @@ Result<std::string> address_of(ApiClient& api, const std::vector<MachineEntity>&
   if (by_machine) return by_machine;
   if (by_unit || by_unit.error().code == ErrorCode::conflict) return by_unit;
   if (by_machine.error().code == ErrorCode::conflict) return by_machine;
-  if (by_unit.error().code == ErrorCode::unavailable) return by_unit;
+  const ErrorCode why = by_unit.error().code;
+  if (why != ErrorCode::not_found && why != ErrorCode::invalid) return by_unit;
   return fail(ErrorCode::not_found, "could not find matching unit or machine");
 }
 

@@ -52,7 +52,13 @@ Status restart_service() {
     return fail(ErrorCode::failed, fmt::format("cannot run systemctl: {}", std::strerror(error)));
   }
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  pid_t ended = 0;
+  do ended = waitpid(child, &status, 0);
+  while (ended < 0 && errno == EINTR);
+  if (ended < 0) {
+    return fail(ErrorCode::failed,
+                fmt::format("how `systemctl restart fleet.service` went is not known: {}",
+                            std::strerror(errno)));
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   return fail(ErrorCode::failed, "`systemctl restart fleet.service` failed, as it says above");

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -43,7 +44,8 @@ Result<RegistryStore> open_registry_store(EventLoop& loop, const Config& config)
     return opened;
   }
   const std::string path = embedded_registry_path();
-  opened.is_new = !std::filesystem::exists(path);
+  std::error_code unknown;  // open() says what is wrong with it
+  opened.is_new = !std::filesystem::exists(path, unknown) && !unknown;
   auto embedded = SqliteRegistry::open(loop, path);
   if (!embedded) return std::unexpected(embedded.error());
   opened.location = path;

@@ -155,6 +155,11 @@ void EngineRunner::ask_leases(const AskLeasesEffect& ask) {
   const auto asked = std::make_shared<Asked>();
   asked->seen.id = ask.id;
   asked->open = ask.machines.size();
+  if (ask.machines.empty()) {
+    return loop_.post([this, alive = std::weak_ptr(alive_), asked] {
+      if (!alive.expired()) step(asked->seen);
+    });
+  }
   for (const auto& [machine, lease] : ask.machines) {
     store_.remaining_time(lease, [this, alive = std::weak_ptr(alive_), asked,
                                   machine](Result<std::chrono::seconds> remaining) {

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <utility>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
@@ -297,16 +298,14 @@ void BusConnection::schedule() {
 }
 
 void BusConnection::watch() {
-  fd_ = dup(sd_bus_get_fd(bus_.get()));
-  if (fd_ < 0) {
-    lost_ = true;  // the first turn ends this connection
-    timer_ = loop_.call_after(Duration::zero(), [this] {
-      timer_ = 0;
-      process();
-    });
-    return;
-  }
-  watch_ = loop_.watch_fd(fd_, POLLIN, [this](short) { process(); });
+  fd_ = fcntl(sd_bus_get_fd(bus_.get()), F_DUPFD_CLOEXEC, 0);
+  if (fd_ >= 0) watch_ = loop_.watch_fd(fd_, POLLIN, [this](short) { process(); });
+  if (watch_ != 0) return;
+  lost_ = true;  // the first turn ends this connection
+  timer_ = loop_.call_after(Duration::zero(), [this] {
+    timer_ = 0;
+    process();
+  });
 }
 
 void BusConnection::close(bool tell) {

@@ -57,16 +57,18 @@ std::string text_of(const LogLine& line) {
   return line.unit.empty() ? line.text : fmt::format("{}: {}", line.unit, line.text);
 }
 
+// Where that does not work either, there is nobody left to tell.
+void write_to_stderr(const LogLine& line) {
+  std::fputs(fmt::format("{} {}\n", word_of(line.level), text_of(line)).c_str(), stderr);
+}
+
 }  // namespace
 
 JournalLog::JournalLog(LogLevel least) : least_(least), to_journal_(stderr_is_journal()) {}
 
 void JournalLog::write(const LogLine& line) {
   if (line.level < least_) return;
-  if (!to_journal_) {
-    fmt::print(stderr, "{} {}\n", word_of(line.level), text_of(line));
-    return;
-  }
+  if (!to_journal_) return write_to_stderr(line);
   std::vector<std::string> fields = {"MESSAGE=" + text_of(line),
                                      fmt::format("PRIORITY={}", priority_of(line.level)),
                                      "SYSLOG_IDENTIFIER=fleetd"};
@@ -75,7 +77,7 @@ void JournalLog::write(const LogLine& line) {
   std::vector<iovec> parts;
   parts.reserve(fields.size());
   for (std::string& field : fields) parts.push_back({field.data(), field.size()});
-  sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
+  if (sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) < 0) write_to_stderr(line);
 }
 
 }  // namespace fleet
