@@ -1,11 +1,15 @@
-// A Store that counts and times the calls of another, for /metrics.
+// A Store that counts and times the calls of another, for /metrics, and tells the log what that
+// refuses: whoever called repeats it in silence, as it does when the store is out of reach.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "api/metrics_text.h"
 #include "base/event_loop.h"
+#include "base/log.h"
 #include "store/store.h"
 
 namespace fleet {
@@ -24,8 +28,9 @@ struct StoreCounts {
 
 class MeteredStore final : public Store {
  public:
-  // Both must outlive this.
-  MeteredStore(const EventLoop& loop, Store& store) : loop_(loop), store_(store) {}
+  // All must outlive this.
+  MeteredStore(const EventLoop& loop, Store& store, Log& log)
+      : loop_(loop), store_(store), log_(log) {}
 
   const StoreCounts& counts() const { return *counts_; }
 
@@ -53,10 +58,15 @@ class MeteredStore final : public Store {
   template <class T>
   Callback<T> metered(StoreCounts::Operation StoreCounts::*operation, Callback<T> done);
 
+  void tell(const Error& error);
+
   const EventLoop& loop_;
   Store& store_;
+  Log& log_;
+  std::set<std::string> told_;  // once each
   // Answers may come after the end.
   std::shared_ptr<StoreCounts> counts_ = std::make_shared<StoreCounts>();
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
 }  // namespace fleet

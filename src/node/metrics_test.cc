@@ -12,11 +12,37 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
+struct Lines final : Log {
+  void write(const LogLine& line) override { texts.push_back(line.text); }
+  std::vector<std::string> texts;
+};
+
+TEST(MeteredStoreTest, TellsOnceWhatTheStoreRefusesAndNotThatItIsAway) {
+  VirtualLoop loop;
+  MemoryRegistry etcd(loop);
+  MemoryStore inner(loop, etcd);
+  Lines log;
+  MeteredStore store(loop, inner, log);
+  const auto commit = [&](const std::string& key, LeaseId lease = 0) {
+    store.commit({{}, {Put{key, "x", lease}}},
+                 [](const Result<TransactionResult>& result) { EXPECT_FALSE(result); });
+    loop.run_for(10s);
+  };
+  commit("");
+  commit("");
+  EXPECT_THAT(log.texts, testing::ElementsAre(HasSubstr("the registry refuses this fleetd: ")));
+  commit("a", 77);  // a lease that is gone
+  inner.set_link({.connected = false});
+  commit("a");
+  EXPECT_EQ(log.texts.size(), 1u);
+}
+
 TEST(MeteredStoreTest, CountsWhatHasEndedByKind) {
   VirtualLoop loop;
   MemoryRegistry etcd(loop);
   MemoryStore inner(loop, etcd);
-  MeteredStore store(loop, inner);
+  Lines log;
+  MeteredStore store(loop, inner, log);
   inner.set_link({.delay = 20ms});
   int answers = 0;
   const auto read = [&](KeyRange range) {

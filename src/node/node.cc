@@ -116,7 +116,7 @@ struct Node::Impl final : ApiBackend {
 
 Node::Impl::Impl(EventLoop& loop, Store& store, UnitManager& units, Log& log, NodeOptions options)
     : loop_(loop),
-      store_(loop, store),
+      store_(loop, store, log),
       log_(log),
       options_(std::move(options)),
       keys_(options_.key_prefix),
@@ -124,7 +124,10 @@ Node::Impl::Impl(EventLoop& loop, Store& store, UnitManager& units, Log& log, No
       mirror_(loop, store_, keys_.everything(),
               {[this](const ReadResult& result) { on_mirror_read(result); },
                [this](const WatchBatch& batch) { on_mirror_batch(batch); },
-               [this](const Error& error) { on_mirror_error(error); }}),
+               [this](const Error& error) {
+                 mirror_ready_ = false;  // it is not followed any more, and grows old
+                 on_mirror_error(error);
+               }}),
       agent_(loop, store_, units, log, keys_, options_.machine_id),
       engine_(loop, store_, log, keys_, options_.machine_id, engine_options(options_),
               [this](bool leading) { on_leading(leading); }),
