@@ -139,8 +139,8 @@ Result<std::vector<LocalUnit>> UnitDirectory::list() {
     }
     Result<std::string> text = read_unit_file(path);
     if (!text && text.error().code == ErrorCode::not_found) continue;  // gone since readdir
-    if (!text) return std::unexpected(text.error());
-    units.push_back({name, std::move(*text), note_of(name)});
+    // One that somebody has made unreadable, or too large, is none that was put there.
+    units.push_back({name, std::move(text).value_or(""), note_of(name)});
     errno = 0;
   }
   if (errno != 0) return std::unexpected(errno_error("cannot read the directory " + units_, errno));

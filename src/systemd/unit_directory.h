@@ -25,7 +25,8 @@ class UnitDirectory {
   UnitDirectory(std::string units, std::string links, std::string boot_id);
 
   // Every unit file by name, with its note. Names that are no unit names, and what is no regular
-  // file, are left out. Also clears away what a crash left half-written. Fails: failed, denied.
+  // file, are left out; the text of one that cannot be read is empty. Also clears away what a crash
+  // left half-written of them. Fails: failed, denied (the directory).
   Result<std::vector<LocalUnit>> list();
 
   // What the unit's file says. Fails: not_found, failed, denied.

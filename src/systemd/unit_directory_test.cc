@@ -136,6 +136,18 @@ TEST_F(UnitDirectoryTest, ClearsHalfWrittenFilesAway) {
   EXPECT_FALSE(fs::exists(units(".fleet-new-1-2")));
 }
 
+// One file must not keep fleet from all others.
+TEST_F(UnitDirectoryTest, AFileThatCannotBeReadIsListedWithoutItsText) {
+  UnitDirectory directory = open();
+  ASSERT_TRUE(directory.write("a.service", "text"));
+  fs::create_symlink("/proc/self/mem", units("b.service"));  // a file whose first byte is an error
+  const auto listed = directory.list();
+  ASSERT_TRUE(listed);
+  ASSERT_EQ(listed->size(), 2U);
+  EXPECT_EQ(listed->front().text, "text");
+  EXPECT_EQ(listed->back().text, "");
+}
+
 TEST_F(UnitDirectoryTest, NotesEndWithTheBootAlsoOnADisk) {
   UnitDirectory directory = open();
   ASSERT_TRUE(directory.write("a.service", "text"));

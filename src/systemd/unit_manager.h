@@ -35,7 +35,7 @@ struct UnitStatus {
 // A unit file that fleet put on this machine earlier.
 struct LocalUnit {
   std::string name;
-  std::string text;  // the whole file
+  std::string text;  // the whole file; empty if it cannot be read
   std::string note;  // as set_note left it, empty if none
 };
 
@@ -49,7 +49,7 @@ class UnitManager {
   virtual ~UnitManager() = default;
 
   // Every unit file of fleet's own directory on this machine, by name. Files whose names are not
-  // unit names are left out. Fails: failed (the directory cannot be read).
+  // unit names are left out. Fails: failed, denied (the directory cannot be read).
   virtual void list(Callback<std::vector<LocalUnit>> done) = 0;
 
   // Writes the unit's file (0644, replaced atomically), links it into systemd's run-time search
