@@ -123,6 +123,10 @@ class SdbusUnitManager::Impl {
   void query(const std::string& name, Callback<UnitStatus> user_done) {
     Callback<UnitStatus> done = later(std::move(user_done));
     if (Status valid = check_unit_name(name); !valid) return done(std::unexpected(valid.error()));
+    done = [this, name, answer = std::move(done)](Result<UnitStatus> status) {
+      if (status && jobs_.is_asked(name)) status->job_pending = true;
+      answer(std::move(status));
+    };
     if (observer_.observes(name)) return observer_.query(name, std::move(done));
     std::erase_if(queries_, [](const auto& asked) { return asked.second.expired(); });
     queries_.emplace(unit_object_path(name),

@@ -50,11 +50,12 @@ void UnitJobs::run(Verb verb, const std::string& name, UnitManager::Done done) {
   latest.verb = verb;
   latest.number = request.number;
   ++latest.open;
-  ++unanswered_;
+  unanswered_.insert(name);
   const auto arguments = [&name](sd_bus_message* message) {
     return sd_bus_message_append(message, "ss", name.c_str(), "replace");
   };
   auto on_reply = [this, request](const Result<sd_bus_message*>& reply) {
+    unanswered_.erase(unanswered_.find(request.name));
     const char* path = nullptr;
     if (!reply) {
       on_refused(request, reply.error());
@@ -63,10 +64,10 @@ void UnitJobs::run(Verb verb, const std::string& name, UnitManager::Done done) {
     } else {
       on_queued(request, path);
     }
-    if (--unanswered_ == 0) early_.clear();
+    if (unanswered_.empty()) early_.clear();
   };
   if (!bus_.call(kManagerPath, kManagerInterface, method_of(verb), arguments, on_reply)) {
-    --unanswered_;
+    unanswered_.erase(unanswered_.find(name));
     finish(request, std::unexpected(no_connection()));
   }
 }
@@ -100,7 +101,7 @@ void UnitJobs::on_refused(const Request& request, const Error& error) {
 }
 
 void UnitJobs::on_job_removed(const std::string& job_path, const std::string& result) {
-  if (unanswered_ > 0) early_[job_path] = result;
+  if (!unanswered_.empty()) early_[job_path] = result;
   auto waiting = waiting_.extract(job_path);
   if (waiting.empty()) return;
   for (const Request& request : waiting.mapped()) on_ended(request, result);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ class UnitJobs {
 
   // `done` may run within the call.
   void run(Verb verb, const std::string& name, UnitManager::Done done);
+
+  // Whether systemd has not yet said which job it made of a request for the unit: polkit may take
+  // its time, and calls wait for each other.
+  bool is_asked(const std::string& name) const { return unanswered_.contains(name); }
 
   // The signal JobRemoved.
   void on_job_removed(const std::string& job_path, const std::string& result);
@@ -50,7 +55,7 @@ class UnitJobs {
 
   BusConnection& bus_;
   std::uint64_t next_number_ = 1;
-  unsigned unanswered_ = 0;                   // calls that have not yet been told their job
+  std::multiset<std::string> unanswered_;     // units of calls that have not been told their job
   std::map<std::string, std::string> early_;  // results of jobs that ended while there were such
   std::map<std::string, std::vector<Request>> waiting_;  // by job; systemd merges equal jobs
   std::map<std::string, Latest> latest_;

@@ -218,6 +218,21 @@ TEST_P(UnitManagerContract, TwoHundredUnitsInFlightAtOnce) {
   EXPECT_TRUE(list()->empty());
 }
 
+// Whoever asks meanwhile must not take it for a unit that has run already, or never will.
+TEST_P(UnitManagerContract, AStartThatWaitsForOthersIsPending) {
+  std::vector<Pending> starts(100);
+  const auto name = [](std::size_t i) { return "fleetct-w" + std::to_string(i) + ".service"; };
+  for (std::size_t i = 0; i < starts.size(); ++i) ASSERT_TRUE(write(name(i), kSleeper));
+  for (std::size_t i = 0; i < starts.size(); ++i) manager().start(name(i), into(starts[i]));
+  const auto status = query(name(starts.size() - 1));
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(status->job_pending || status->active_state == "active") << words(*status);
+  for (const Pending& start : starts) {
+    ASSERT_TRUE(world_->run_until([&] { return start.outcome.has_value(); }));
+    EXPECT_TRUE(*start.outcome);
+  }
+}
+
 TEST_P(UnitManagerContract, UnusualNamesAreNamesLikeOthers) {
   const std::string longest = "fleetct-" + std::string(200, 'x') + ".service";
   for (const std::string name :
