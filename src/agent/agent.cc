@@ -171,6 +171,7 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
       break;
     case TaskKind::stop:
       unit.stopping = false;
+      unit.note_unsaved = true;  // on disk it still says that what runs is fleet's to stop
       unit.stopped = true;
       break;
     case TaskKind::remove:

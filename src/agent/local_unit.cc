@@ -88,7 +88,9 @@ Task task_to_have(const LocalUnitState& unit, const MachineSituation& situation)
   if (wanted.state == UnitState::launched) return task_to_launch(unit);
   // What was launched is stopped; what somebody else started is not fleet's to stop.
   if ((unit.note || unit.stopping) && unit.is_active()) return task_to_stop(unit, wanted.reason);
-  if (unit.note || unit.note_unsaved) return {TaskKind::note, "it is no longer launched", {}};
+  if (unit.note || unit.note_unsaved || unit.stopping) {
+    return {TaskKind::note, "it is no longer launched", {}};
+  }
   return {};
 }
 

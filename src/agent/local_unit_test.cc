@@ -303,5 +303,12 @@ TEST(NextTask, AFileThatSomebodyChangedUnderARunningUnitIsWrittenWithoutAStop) {
   EXPECT_EQ(task(unit), TaskKind::stop);
 }
 
+// Or else a later fleetd would stop what somebody else has started meanwhile.
+TEST(NextTask, AUnitThatHasStoppedIsNoLongerFleetsToStop) {
+  LocalUnitState unit = present(UnitState::loaded, "inactive");
+  unit.stopping = true;
+  EXPECT_EQ(next_task(unit, kHere), (Task{TaskKind::note, "it is no longer launched", {}}));
+}
+
 }  // namespace
 }  // namespace fleet

@@ -1,6 +1,7 @@
 #include "tests/sim/unit_judge.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -106,7 +107,12 @@ void UnitJudge::rebooted(const std::string& machine) {
 }
 
 void UnitJudge::started_by_hand(const std::string& machine, const std::string& unit) {
-  here_[{machine, unit}].by_hand = true;
+  const auto active = cluster_.at(machine).systemd.active_units();
+  Here& here = here_[{machine, unit}];
+  // What runs, or is being stopped, is fleet's and stays so.
+  if (here.stopping || std::ranges::find(active, unit) != active.end()) return;
+  here.by_hand = true;
+  here.hand_started = time_of(machine);
 }
 
 void UnitJudge::troubled(const std::string& machine) {
@@ -127,13 +133,18 @@ void UnitJudge::on_call(const std::string& machine, FakeCall::Verb verb, const s
   const Time now = time_of(machine);
   Here& here = here_[{machine, name}];
   if (verb == FakeCall::Verb::stop) {
+    const auto since = [&](const std::optional<Time>& start) {
+      return !start || *here.stop_order + kStartTakes >= *start;
+    };
+    // Where it is not to be any more it is stopped whoever has started it; elsewhere it is theirs.
+    const bool theirs = here.by_hand && here.told && here.told->state == UnitState::loaded;
     const bool ordered =
-        here.stop_order && (!here.started || *here.stop_order + kStartTakes >= *here.started);
+        here.stop_order && since(here.started) && (!theirs || since(here.hand_started));
     if (!ordered && !facts_.was_leaving(machine, cluster_.loop.now())) {
       blame_(Promise::no_stop_without_order,
              fmt::format("{} was stopped on {} without an order", name, machine));
     }
-    here.stops = true;
+    here.stops = here.stopping = true;
     return;
   }
   const bool restart = verb == FakeCall::Verb::restart;
@@ -141,6 +152,7 @@ void UnitJudge::on_call(const std::string& machine, FakeCall::Verb verb, const s
   here.started = now;
   here.as = here.told ? wish(*here.told) : "";
   here.stops = restart;
+  here.start_is_open = true;
   here.by_hand = false;
   here.result.clear();
 }
@@ -169,12 +181,15 @@ void UnitJudge::judge_start(const Place& place, Here& here, bool restart) {
 
 void UnitJudge::on_job_end(const std::string& machine, FakeCall::Verb verb, const std::string& name,
                            const std::string& result) {
-  if (verb == FakeCall::Verb::stop) return;
   Here& here = here_[{machine, name}];
+  if (verb == FakeCall::Verb::stop) {
+    if (result == "done") here.stopping = false;
+    return;
+  }
   here.result = result;
   if (result != "done" && result != "skipped") return;
-  here.stops = false;  // of a restart the stop is over
-  if (here.by_hand) return;
+  here.stops = false;                                     // of a restart the stop is over
+  if (!std::exchange(here.start_is_open, false)) return;  // somebody else's
   ++here.starts_done;
   if (verb == FakeCall::Verb::restart) ++here.restarts_done;
   // One start may carry out several orders; those that came well before it ask for no more.

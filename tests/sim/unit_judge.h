@@ -56,6 +56,7 @@ class UnitJudge {
     std::optional<Time> stop_order;       // when that last meant that what runs is to stop
     int starts_asked = 0;                 // how often it was told to run, in some new way
     int restarts_asked = 0;               // of those, how often with one more restart
+    bool start_is_open = false;           // the last call to start it has not gone well yet
     int starts_done = 0;                  // jobs that started or restarted it and went well
     int restarts_done = 0;                // of those, restarts
     std::optional<Time> started;          // fleet's last call to start or restart it
@@ -63,7 +64,9 @@ class UnitJudge {
     std::string as;                       // what it was to be then: hash and restarts
     std::string result;                   // of the last job that was to start it
     bool stops = false;                   // the last call was to stop or restart it
+    bool stopping = false;                // fleet's stop of it has not succeeded yet
     bool by_hand = false;                 // somebody else started it last
+    std::optional<Time> hand_started;     // when
     bool order_lost = false;              // somebody took the decision about it away
   };
 
