@@ -46,6 +46,14 @@ inline constexpr std::size_t kPatchOperations = 100;
 inline constexpr std::size_t kPutUnits = 64;  // in one request: what fits into one transaction
 inline constexpr std::size_t kMetadataKeys = 1'000;  // set through the API for one machine
 
+// MachineOf: bounds the work of matching every name against every glob, which is proportional to
+// the product of their lengths: 4 KiB of each is far beyond use, and takes some 20 ms.
+inline constexpr std::size_t kPeerMatchWork = 16 * 1024 * 1024;
+
+// What an HTTP client takes of an answer.
+inline constexpr std::size_t kAnswerHeaderBytes = 64 * 1024;
+inline constexpr std::size_t kAnswerBodyBytes = 64 * 1024 * 1024;
+
 // fleetctl's ssh.
 inline constexpr seconds kSshLogin{120};  // for a login once connected: what sshd gives it
 
@@ -53,5 +61,10 @@ inline constexpr seconds kSshLogin{120};  // for a login once connected: what ss
 inline constexpr std::size_t kTransactionOperations = 128;  // etcd's default --max-txn-ops
 inline constexpr std::size_t kTransactionBytes = 1024 * 1024;
 inline constexpr std::size_t kRegistryValueBytes = 1024 * 1024;
+// One answer of etcd. A page of a read that passes this is asked for again with fewer keys. etcd
+// takes no value of more than 1.5 MiB, so that a few keys always fit.
+inline constexpr std::size_t kEtcdAnswerBytes = 16 * 1024 * 1024;
+// How far etcd may be ahead of a busy event loop. What is beyond is asked for again later.
+inline constexpr std::size_t kWatchBacklogBytes = 64 * 1024 * 1024;
 
 }  // namespace fleet::limits

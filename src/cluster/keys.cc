@@ -12,6 +12,8 @@ constexpr std::string_view kMachine = "machine/";
 constexpr std::string_view kMetadata = "metadata/";
 constexpr std::string_view kState = "state/";
 constexpr std::string_view kLeader = "engine/leader";
+constexpr std::string_view kBarrier = "engine/barrier";
+constexpr std::string_view kFence = "fence/";
 constexpr std::string_view kIncomplete = "incomplete";
 constexpr std::string_view kRequirements = "engine/requirements";
 
@@ -97,6 +99,14 @@ std::string Keys::leader() const {
 
 std::string Keys::incomplete() const {
   return join(prefix_, kIncomplete, {});
+}
+
+std::string Keys::barrier() const {
+  return join(prefix_, kBarrier, {});
+}
+
+std::string Keys::fence(std::string_view machine) const {
+  return join(prefix_, kFence, machine);
 }
 
 std::string Keys::requirements() const {

@@ -1,4 +1,4 @@
-// Where things are in the registry (DESIGN.md, "Data in the registry"). All paths begin with the
+// Where things are in the registry (ARCHITECTURE.md, "The registry"). All paths begin with the
 // configured prefix, which is normalised to start and end with one slash.
 #pragma once
 
@@ -45,11 +45,14 @@ class Keys {
   std::string metadata(std::string_view id, std::string_view key) const;
   std::string metadata_of(std::string_view id) const;  // the prefix of one machine's metadata
   std::string state(std::string_view machine, std::string_view name) const;
-  std::string leader() const;        // engine/leader
-  std::string requirements() const;  // engine/requirements
-  std::string incomplete() const;    // incomplete
+  std::string leader() const;                         // engine/leader
+  std::string barrier() const;                        // engine/barrier
+  std::string requirements() const;                   // engine/requirements
+  std::string incomplete() const;                     // incomplete
+  std::string fence(std::string_view machine) const;  // fence/<machine>
 
-  // Takes a key apart; nothing if it is not one of the above.
+  // Takes a key apart; nothing if it is not one of the above, or one that nobody reads (barrier,
+  // fence).
   std::optional<Key> parse(std::string_view key) const;
 
  private:

@@ -55,7 +55,7 @@ inline bool operator==(const Decision& a, const Decision& b) {
 }
 
 // Decides about the unit called `name` from one revision of the registry and what `placement` adds
-// to it. Rules (behaviour document 3.2 with the fixes of its section 8, and DESIGN.md):
+// to it. Rules (behaviour document 3.2 with the fixes of its section 8):
 //  - What cannot be read, or has vanished without a tombstone, is left as it is.
 //  - A unit stays where it is as long as it may run there.
 //  - It is placed only when no machine that is there still has it: one machine at a time.

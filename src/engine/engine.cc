@@ -531,7 +531,7 @@ void Engine::send_barrier(const Registry& registry, std::set<std::string> units)
                               Compare::Field::create_revision,
                               Compare::Relation::equal,
                               context_.term});
-  barrier.operations.emplace_back(Put{keys.prefix() + "engine/barrier", "{\"v\":1}", 0});
+  barrier.operations.emplace_back(Put{keys.barrier(), "{\"v\":1}", 0});
   const std::uint64_t id = ++last_id_;
   effects_.emplace_back(CommitEffect{id, barrier});
   in_flight_[id] = {std::move(barrier), std::move(units), /*barrier=*/true, {}, {}};

@@ -10,15 +10,13 @@
 #include <boost/beast/http/string_body.hpp>
 #include <fmt/format.h>
 
+#include "base/limits.h"
 #include "net/transport.h"
 
 namespace fleet {
 namespace {
 
 namespace http = boost::beast::http;
-
-constexpr std::size_t kAnswerHeaderBytes = 64 * 1024;
-constexpr std::size_t kAnswerBodyBytes = 64 * std::size_t{1024 * 1024};
 
 bool has_control(std::string_view text) {
   return std::ranges::any_of(text, [](unsigned char c) { return c < ' ' || c == 127; });
@@ -66,8 +64,8 @@ class AnswerReader {
       Parser parser;
       parser.eager(true);
       parser.skip(head_only_);
-      parser.header_limit(kAnswerHeaderBytes);
-      parser.body_limit(kAnswerBodyBytes);
+      parser.header_limit(limits::kAnswerHeaderBytes);
+      parser.body_limit(limits::kAnswerBodyBytes);
       const Status done = read_one(parser, deadline);
       if (!done) return std::unexpected(done.error());
       const unsigned status = parser.get().result_int();
@@ -113,8 +111,8 @@ class AnswerReader {
   static Status refused(boost::system::error_code error) {
     if (error == http::error::body_limit || error == http::error::header_limit ||
         error == http::error::buffer_overflow) {
-      return fail(ErrorCode::too_large,
-                  fmt::format("the answer is larger than {} MB", kAnswerBodyBytes / 1024 / 1024));
+      return fail(ErrorCode::too_large, fmt::format("the answer is larger than {} MB",
+                                                    limits::kAnswerBodyBytes / 1024 / 1024));
     }
     return fail(ErrorCode::unavailable, "what answers there does not speak HTTP");
   }
@@ -204,15 +202,6 @@ class Client final : public HttpClient {
 };
 
 }  // namespace
-
-std::unique_ptr<HttpClient> HttpClient::create(Endpoint endpoint) {
-  TlsContext tls;
-  if (endpoint.scheme == Endpoint::Scheme::https) {
-    // Without files to read this cannot fail but for want of memory.
-    if (auto made = make_tls_context({})) tls = std::move(*made);
-  }
-  return std::make_unique<Client>(std::move(endpoint), std::move(tls), nullptr);
-}
 
 Result<std::unique_ptr<HttpClient>> HttpClient::create(Endpoint endpoint, const TlsOptions& tls,
                                                        std::unique_ptr<Dialer> dialer) {

@@ -62,8 +62,6 @@ class HttpClient {
   virtual Result<HttpResponse> send(const HttpRequest& request,
                                     std::chrono::milliseconds timeout) = 0;
 
-  static std::unique_ptr<HttpClient> create(Endpoint endpoint);
-
   // Fails: invalid (a file cannot be read or is not what it should be).
   // Connections are opened by `dialer`, if there is one; TLS is spoken over them all the same.
   static Result<std::unique_ptr<HttpClient>> create(Endpoint endpoint, const TlsOptions& tls,

@@ -66,6 +66,10 @@ Script::Step answer(const std::string& bytes, std::string* request = nullptr) {
   };
 }
 
+std::unique_ptr<HttpClient> plain_client(const Endpoint& endpoint) {
+  return HttpClient::create(endpoint, TlsOptions{}).value();
+}
+
 const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 TEST(HttpClient, SendsARequestAsItShould) {
@@ -74,7 +78,7 @@ TEST(HttpClient, SendsARequestAsItShould) {
     seen = socket.read_until("{}");
     socket.send("HTTP/1.1 201 Created\r\nX-A: b\r\nContent-Length: 0\r\n\r\n");
   }});
-  const auto client = HttpClient::create(server.endpoint());
+  const auto client = plain_client(server.endpoint());
   HttpRequest request{"PUT", "/a?b=%20", {{"Content-Type", "application/json"}}, "{}", {}};
   const auto response = client->send(request, seconds(10));
   ASSERT_TRUE(response) << response.error().message;
@@ -93,7 +97,7 @@ TEST(HttpClient, UnderstandsEveryWayToEndABody) {
         std::string("HTTP/1.0 200 OK\r\n\r\nok"),
         std::string("HTTP/1.1 100 Continue\r\n\r\n") + kOk}) {
     Script server({answer(bytes)});
-    const auto response = HttpClient::create(server.endpoint())->send(get("/"), seconds(10));
+    const auto response = plain_client(server.endpoint())->send(get("/"), seconds(10));
     ASSERT_TRUE(response) << response.error().message;
     EXPECT_EQ(response->body, "ok");
   }
@@ -107,7 +111,7 @@ TEST(HttpClient, HeadAnd204HaveNoBody) {
     socket.send("HTTP/1.1 204 No Content\r\n\r\n");
     EXPECT_EQ(socket.read_all(), "");
   }});
-  const auto client = HttpClient::create(server.endpoint());
+  const auto client = plain_client(server.endpoint());
   HttpRequest head = get("/");
   head.method = "HEAD";
   EXPECT_EQ(client->send(head, seconds(10))->body, "");
@@ -122,7 +126,7 @@ TEST(HttpClient, AGetIsRepeatedOnceOnAConnectionThatWasClosed) {
     socket.read_until("\r\n\r\n");
   };
   Script server({one_answer_then_close, answer(kOk)});
-  const auto client = HttpClient::create(server.endpoint());
+  const auto client = plain_client(server.endpoint());
   ASSERT_TRUE(client->send(get("/1"), seconds(10)));
   const auto second = client->send(get("/2"), seconds(10));
   ASSERT_TRUE(second) << second.error().message;
@@ -134,7 +138,7 @@ TEST(HttpClient, APutIsNotRepeatedOnceSent) {
     socket.send(kOk);
     socket.read_until("\r\n\r\n");
   }});
-  const auto client = HttpClient::create(server.endpoint());
+  const auto client = plain_client(server.endpoint());
   ASSERT_TRUE(client->send(get("/1"), seconds(10)));
   HttpRequest put = get("/2");
   put.method = "PUT";
@@ -146,7 +150,7 @@ TEST(HttpClient, APutIsNotRepeatedOnceSent) {
 
 TEST(HttpClient, AConnectionSeenClosedIsOpenedAgainForEveryMethod) {
   TestSocket listener = TestSocket::listen_tcp();
-  const auto client = HttpClient::create(local(listener.port()));
+  const auto client = plain_client(local(listener.port()));
   std::thread first([&] {
     TestSocket socket = listener.accept();
     answer(kOk)(socket);
@@ -172,7 +176,7 @@ TEST(HttpClient, TimeoutsAreHonoured) {
       socket.send(bytes);
       socket.read_all();
     }});
-    const auto client = HttpClient::create(server.endpoint());
+    const auto client = plain_client(server.endpoint());
     const auto start = std::chrono::steady_clock::now();
     const auto response = client->send(get("/"), milliseconds(30));
     const auto took = std::chrono::steady_clock::now() - start;
@@ -186,7 +190,7 @@ TEST(HttpClient, TimeoutsAreHonoured) {
 }
 
 TEST(HttpClient, FailuresAreNamed) {
-  const auto closed = HttpClient::create(local([] {
+  const auto closed = plain_client(local([] {
     const TestSocket listener = TestSocket::listen_tcp();
     return listener.port();
   }()));
@@ -195,7 +199,7 @@ TEST(HttpClient, FailuresAreNamed) {
   EXPECT_EQ(failed.error().code, ErrorCode::unavailable);
   EXPECT_THAT(failed.error().message, HasSubstr("Connection refused"));
 
-  const auto missing = HttpClient::create(*Endpoint::parse("unix:///nosuch.sock"));
+  const auto missing = plain_client(*Endpoint::parse("unix:///nosuch.sock"));
   failed = missing->send(get("/"), seconds(10));
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().message, "cannot connect to /nosuch.sock: No such file or directory");
@@ -205,20 +209,20 @@ TEST(HttpClient, FailuresAreNamed) {
            {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "ends in the middle"},
            {"", "closed by the other side"}}) {
     Script server({answer(bytes)});
-    failed = HttpClient::create(server.endpoint())->send(get("/"), seconds(10));
+    failed = plain_client(server.endpoint())->send(get("/"), seconds(10));
     ASSERT_FALSE(failed);
     EXPECT_EQ(failed.error().code, ErrorCode::unavailable);
     EXPECT_THAT(failed.error().message, HasSubstr(text));
   }
 
   Script huge({answer("HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n")});
-  failed = HttpClient::create(huge.endpoint())->send(get("/"), seconds(10));
+  failed = plain_client(huge.endpoint())->send(get("/"), seconds(10));
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, ErrorCode::too_large);
 }
 
 TEST(HttpClient, RequestsCannotBeSplit) {
-  const auto client = HttpClient::create(*Endpoint::parse("unix:///nosuch.sock"));
+  const auto client = plain_client(*Endpoint::parse("unix:///nosuch.sock"));
   EXPECT_EQ(client->send(get("/a b"), seconds(1)).error().code, ErrorCode::invalid);
   EXPECT_EQ(client->send(get("/a\r\nX: y"), seconds(1)).error().code, ErrorCode::invalid);
   EXPECT_EQ(client->send(get(""), seconds(1)).error().code, ErrorCode::invalid);
@@ -239,7 +243,7 @@ class ClientAndServer : public ::testing::Test {
                                     reply(std::move(response));
                                   });
     thread_ = std::thread([this] { loop_.run(); });
-    client_ = HttpClient::create(*Endpoint::parse("unix://" + dir_.file("s")));
+    client_ = plain_client(*Endpoint::parse("unix://" + dir_.file("s")));
   }
   void TearDown() override {
     loop_.post([this] {

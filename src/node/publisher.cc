@@ -26,7 +26,7 @@ Publisher::Publisher(EventLoop& loop, Store& store, Log& log, Keys keys, std::st
       log_(log),
       keys_(std::move(keys)),
       machine_id_(std::move(machine_id)),
-      fence_(keys_.prefix() + "fence/" + machine_id_),
+      fence_(keys_.fence(machine_id_)),
       on_acknowledged_(std::move(on_acknowledged)) {}
 
 Publisher::~Publisher() {

@@ -56,7 +56,6 @@ class BusConnection {
   BusConnection& operator=(const BusConnection&) = delete;
 
   // Whether calls are possible: connected, or still on the way to be so for the first time.
-  bool usable() const { return bus_ != nullptr; }
 
   // Calls a method of systemd. Not too many calls are on their way at a time: the others follow in
   // their order, those that can wait last. False when there is no connection: then `reply` is not

@@ -26,10 +26,6 @@ constexpr std::string_view kFleetSection = "X-Fleet";
 // The first characters of a machine ID that stand for all of it.
 constexpr std::size_t kShortMachineIdBytes = 8;
 
-// Bounds the work of matching every MachineOf name against every glob, which is proportional to
-// the product of their lengths: 4 KiB of each is far beyond use, and takes some 20 ms.
-constexpr std::size_t kPeerMatchWork = 16 * 1024 * 1024;
-
 // The options' names, deprecated ones included, in the order in which those of one kind are read.
 enum Name : std::size_t {
   kMachineId,
@@ -170,7 +166,7 @@ std::size_t total_bytes(const std::vector<std::string>& texts) {
 
 Status check_peers(const std::vector<std::string>& peers, const std::vector<std::string>& globs,
                    std::string_view option) {
-  if (total_bytes(peers) * total_bytes(globs) > kPeerMatchWork) {
+  if (total_bytes(peers) * total_bytes(globs) > limits::kPeerMatchWork) {
     return fail(ErrorCode::too_large,
                 fmt::format("too many or too long values of MachineOf and {}", option));
   }

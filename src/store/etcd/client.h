@@ -83,7 +83,6 @@ class Client {
   Credentials& credentials() { return *credentials_; }
   const std::shared_ptr<CallGroup>& group() const { return group_; }
   const std::weak_ptr<void>& owner() const { return owner_; }
-  bool closed() const { return closed_; }
 
  private:
   template <class Request, class Response>

@@ -15,14 +15,11 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "base/limits.h"
 #include "store/etcd/address.h"
 
 namespace fleet::etcd {
 namespace {
-
-// A page of a read that passes this is asked for again with fewer keys. etcd takes no value of more
-// than 1.5 MiB, so that a few keys always fit.
-constexpr int kMaxMessageBytes = 16 * 1024 * 1024;
 
 Result<std::string> read_file(const std::string& path) {
   if (path.empty()) return std::string();
@@ -76,7 +73,7 @@ grpc::ChannelArguments channel_arguments() {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 3'000);  // the time an attempt to connect has
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kEtcdAnswerBytes));
   return arguments;
 }
 

@@ -2,15 +2,10 @@
 
 #include <utility>
 
+#include "base/limits.h"
 #include "store/etcd/handover.h"
 
 namespace fleet::etcd {
-namespace {
-
-// How far etcd may be ahead of a busy event loop. What is beyond is asked for again later.
-constexpr std::size_t kMaxBacklogBytes = 64 * 1024 * 1024;
-
-}  // namespace
 
 WatchStream::WatchStream(Endpoint& endpoint, const Credentials& credentials,
                          std::shared_ptr<CallGroup> group, etcdserverpb::WatchRequest request,
@@ -42,7 +37,7 @@ void WatchStream::OnReadDone(bool ok) {
   Message message{.response = std::move(response_), .bytes = 0};
   message.bytes = message.response->ByteSizeLong();
   backlog_ += message.bytes;
-  if (backlog_ > kMaxBacklogBytes) {
+  if (backlog_ > limits::kWatchBacklogBytes) {
     call_.context->TryCancel();
     return;
   }
