@@ -230,9 +230,10 @@ class Machine:
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "USER": "root",
                "LANG": "C.UTF-8", "TERM": os.environ.get("TERM", "dumb"), "PAGER": "cat", "SYSTEMD_PAGER": "",
                **self.lab.environment}
+        # Who runs the lab in the background may have it ignore interrupts; what runs inside is a session of its own.
         return ["/bin/sh", "-c", 'echo $$ >"$0" && exec "$@"', str(group.path / "cgroup.procs"),
                 "nsenter", f"--target={init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
-                "--wdns=/root", "env", "-i", *(f"{k}={v}" for k, v in env.items()), *map(str, argv)]
+                "--wdns=/root", "env", "--default-signal", "-i", *(f"{k}={v}" for k, v in env.items()), *map(str, argv)]
 
     def run(self, *argv, check=True, timeout=60, input=None):
         """Runs a command inside to its end and returns it, with what it printed as text."""

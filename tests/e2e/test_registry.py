@@ -203,7 +203,7 @@ def test_an_import_takes_over_what_fleet_1_0_runs(machine, lab):
     assert "done: 5 units are in the registry" in done.stdout and "job/poisoned.service" in done.stderr
     expected = {"one.service": "launched", "two.service": "launched", "three.service": "loaded",
                 "every.service": "launched", "idle.service": "inactive"}
-    assert desired(cluster) == expected
+    wait_for("fleetd to have read them", lambda: desired(cluster) == expected, 10)
     wait_for("all to be found", lambda: states(cluster) == expected, 30, lambda: str(states(cluster)))
     assert cluster.place("one.service") == 2 and cluster.place("two.service") == 3
     assert cluster.places("every.service") == {2: "active/running", 3: "active/running"}
