@@ -150,6 +150,7 @@ void Agent::handle(const TaskDone& event, Time now) {
 void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind kind, Time now) {
   unit.failures = 0;
   unit.problem.clear();
+  unit.not_before = {};
   backing_off_.erase(name);
   switch (kind) {
     case TaskKind::write:

@@ -67,6 +67,10 @@ Result<UnitRecord> record_of(const std::string& name, const UnitEntity& wanted) 
   return make_unit_record(name, *file);
 }
 
+Operation requirements_changed(const Keys& keys) {
+  return Put{.key = keys.requirements(), .value = R"({"v":1})"};
+}
+
 // Puts the unit as it is wanted, whatever there is.
 WriteDecision create(const Registry& registry, const std::string& name, const UnitEntity& wanted,
                      const Unit& seen) {
@@ -92,7 +96,7 @@ WriteDecision create(const Registry& registry, const std::string& name, const Un
   const bool may_be_placed = seen.unit.exists() || seen.target.exists() || !seen.schedule.empty();
   const bool same = seen.unit.value && seen.unit->requirements == record->requirements;
   if (may_be_placed && !same) {
-    transaction.operations.emplace_back(Put{.key = keys.requirements(), .value = R"({"v":1})"});
+    transaction.operations.push_back(requirements_changed(keys));
   }
   return {empty_answer(201), std::move(transaction)};
 }
@@ -281,7 +285,14 @@ WriteDecision decide_put_all(const Registry& registry, const std::vector<UnitEnt
     results.push_back({unit.name, code});
     if (!one.transaction) continue;
     std::ranges::move(one.transaction->compares, std::back_inserter(all.compares));
-    std::ranges::move(one.transaction->operations, std::back_inserter(all.operations));
+    for (Operation& operation : one.transaction->operations) {
+      // Several units may each change what is asked for; a transaction writes a key once.
+      if (operation == requirements_changed(registry.keys()) &&
+          std::ranges::find(all.operations, operation) != all.operations.end()) {
+        continue;
+      }
+      all.operations.push_back(std::move(operation));
+    }
   }
   if (const std::size_t bytes = bytes_of(all); bytes > limits::kTransactionBytes) {
     return refuse(413, fmt::format("the units of the request are too large together: they take {} "

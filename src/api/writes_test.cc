@@ -285,6 +285,17 @@ TEST_F(PutUnitsTest, AreCheckedBeforeAnythingIsDone) {
   EXPECT_EQ(backend_.commits, 1);
 }
 
+// Each alone would write that what units ask for has changed: a transaction writes a key once.
+TEST_F(PutUnitsTest, AsManyAsThereMayBeCanChangeWhatTheyAskForAtOnce) {
+  std::vector<UnitEntity> units;
+  for (std::size_t i = 0; i < limits::kPutUnits; ++i) {
+    units.push_back(unit("u" + std::to_string(i) + ".service"));
+  }
+  EXPECT_EQ(put_all(units).status, 200);
+  for (UnitEntity& each : units) each.options.push_back({"X-Fleet", "Conflicts", "x.service"});
+  EXPECT_EQ(put_all(units).status, 200);
+}
+
 TEST_F(PutUnitsTest, WhatIsTooLargeForOneTransactionIsRefused) {
   // Lines have a limit of their own.
   UnitEntity large = unit("a.service");

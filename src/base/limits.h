@@ -43,7 +43,8 @@ inline constexpr std::size_t kMetadataValueBytes = 4'096;
 inline constexpr std::size_t kMetadataKeyBytes = 256;
 inline constexpr std::size_t kMachineIdBytes = 128;
 inline constexpr std::size_t kPatchOperations = 100;
-inline constexpr std::size_t kPutUnits = 64;  // in one request: what fits into one transaction
+inline constexpr std::size_t kPutUnits =
+    63;  // in one request: what fits into one transaction, two keys a unit and one more
 inline constexpr std::size_t kMetadataKeys = 1'000;  // set through the API for one machine
 
 // MachineOf: bounds the work of matching every name against every glob, which is proportional to

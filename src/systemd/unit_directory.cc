@@ -71,7 +71,12 @@ Status make_directory(const std::string& path) {
 
 Result<std::string> read_file(const std::string& path, std::size_t limit) {
   const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (fd.get() < 0) return std::unexpected(errno_error("cannot read " + path, errno));
+  if (fd.get() < 0) {
+    Error error = errno_error("cannot read " + path, errno);
+    // Nothing is wrong with the file then.
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) error.code = ErrorCode::unavailable;
+    return std::unexpected(error);
+  }
   std::string text;
   char buffer[16 * 1024];
   while (text.size() < limit) {
@@ -139,8 +144,12 @@ Result<std::vector<LocalUnit>> UnitDirectory::list() {
     }
     Result<std::string> text = read_unit_file(path);
     if (!text && text.error().code == ErrorCode::not_found) continue;  // gone since readdir
-    // One that somebody has made unreadable, or too large, is none that was put there.
-    units.push_back({name, std::move(text).value_or(""), note_of(name)});
+    // One that somebody has made unreadable, or too large, is none that was put there. What fails
+    // for a moment, as for want of descriptors, says nothing about the unit.
+    if (!text && text.error().code == ErrorCode::unavailable) return std::unexpected(text.error());
+    Result<std::string> note = note_of(name);
+    if (!note) return std::unexpected(note.error());
+    units.push_back({name, std::move(text).value_or(""), std::move(*note)});
     errno = 0;
   }
   if (errno != 0) return std::unexpected(errno_error("cannot read the directory " + units_, errno));
@@ -152,8 +161,9 @@ Result<std::string> UnitDirectory::read(const std::string& name) const {
   return read_unit_file(unit_path(name));
 }
 
-std::string UnitDirectory::note_of(const std::string& name) const {
+Result<std::string> UnitDirectory::note_of(const std::string& name) const {
   const Result<std::string> text = read_unit_file(note_path(name));
+  if (!text && text.error().code == ErrorCode::unavailable) return std::unexpected(text.error());
   // A note of an earlier boot, where the directory outlives one, speaks of what no longer runs.
   if (!text || !text->starts_with(boot_id_ + "\n")) return "";
   return text->substr(boot_id_.size() + 1);

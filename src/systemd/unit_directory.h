@@ -25,11 +25,12 @@ class UnitDirectory {
   UnitDirectory(std::string units, std::string links, std::string boot_id);
 
   // Every unit file by name, with its note. Names that are no unit names, and what is no regular
-  // file, are left out; the text of one that cannot be read is empty. Also clears away what a crash
-  // left half-written of them. Fails: failed, denied (the directory).
+  // file, are left out; the text of one that somebody has made unreadable is empty. Also clears
+  // away what a crash left half-written of them. Fails: unavailable (a file cannot be opened just
+  // now, for want of descriptors or memory), failed, denied (the directory).
   Result<std::vector<LocalUnit>> list();
 
-  // What the unit's file says. Fails: not_found, failed, denied.
+  // What the unit's file says. Fails: not_found, unavailable, failed, denied.
   Result<std::string> read(const std::string& name) const;
 
   // Writes the file and links it. Something other than a link in the link's place is left alone.
@@ -57,7 +58,7 @@ class UnitDirectory {
  private:
   std::string note_path(const std::string& name) const { return notes_ + "/" + name; }
   std::string link_path(const std::string& name) const { return links_ + "/" + name; }
-  std::string note_of(const std::string& name) const;
+  Result<std::string> note_of(const std::string& name) const;
   bool is_our_link(const std::string& name) const;
   Status link(const std::string& name);
   Status replace_file(const std::string& directory, const std::string& path,

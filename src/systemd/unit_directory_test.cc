@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,6 +147,23 @@ TEST_F(UnitDirectoryTest, AFileThatCannotBeReadIsListedWithoutItsText) {
   ASSERT_EQ(listed->size(), 2U);
   EXPECT_EQ(listed->front().text, "text");
   EXPECT_EQ(listed->back().text, "");
+}
+
+// Or else what runs would be taken for something else, or for not begun, and be stopped.
+TEST_F(UnitDirectoryTest, ForWantOfDescriptorsNothingIsListed) {
+  UnitDirectory directory = open();
+  ASSERT_TRUE(directory.write("a.service", "text"));
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int free = dup(STDERR_FILENO);  // the number that the directory itself gets
+  close(free);
+  const rlimit none_more{static_cast<rlim_t>(free) + 1, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none_more), 0);
+  const auto listed = directory.list();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(listed);
+  EXPECT_EQ(listed.error().code, ErrorCode::unavailable) << listed.error().message;
+  EXPECT_EQ(directory.list()->front().text, "text");
 }
 
 TEST_F(UnitDirectoryTest, NotesEndWithTheBootAlsoOnADisk) {
