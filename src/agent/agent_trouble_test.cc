@@ -151,6 +151,21 @@ TEST_F(AgentTest, DoesNotStartWhatWasOnlyHeldBackByAReloadOnceItIsUnregistered) 
   EXPECT_EQ(asked(kB), TaskKind::none);
 }
 
+// Or else it would stay stopped here, and be given to no other machine, until something else came.
+TEST_F(AgentTest, AFailedReloadPutsOffNothingThatSucceedsMeanwhile) {
+  begin({{kA, kText, encode(LaunchNote{sha1_hex(kText), 0})}},
+        {{kA, decision(UnitState::launched, 5)}});
+  answer(kA, status("inactive", false, true));
+  ASSERT_EQ(reloads_, 1);
+  send(event::StatusSeen{kA, status("active")});  // somebody has started it
+  order(kA, decision(UnitState::inactive, 6));
+  done(kA, TaskKind::note);
+  EXPECT_EQ(asked(kA), TaskKind::stop);
+  send(event::ReloadDone{fail(ErrorCode::failed, "no space")});
+  done(kA, TaskKind::stop);
+  EXPECT_EQ(asked(kA), TaskKind::query);
+}
+
 TEST_F(AgentTest, PublishesOnlyChangesAndEverythingAgainOnANewLease) {
   begin();
   launch(kA, 5);

@@ -100,6 +100,7 @@ UnitStatusEntity unit_status_entity(const Registry& registry, const ApiBackend& 
   for (const auto& [machine, entry] : unit.states) machines.insert(machine);
   for (const std::string& machine : machines) {
     entity.machines.push_back(on_machine(unit, machine));
+    entity.machines.back().absent = !is_present(registry, machine);
   }
 
   Explanation explanation = backend.explain(registry, name);

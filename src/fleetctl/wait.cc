@@ -40,6 +40,7 @@ bool is_one_of(const std::string& text, std::initializer_list<std::string_view> 
 }
 
 std::string systemd_words(const UnitOnMachineEntity& machine) {
+  if (machine.absent) return "the machine is not there";
   std::string text = systemd_text(machine);
   return text.empty() ? "systemd has said nothing yet" : "systemd says " + text;
 }
@@ -114,7 +115,7 @@ Judgement judge_loaded(const UnitStatusEntity& unit) {
   const UnitOnMachineEntity* machine = find_machine(unit, unit.machine_id);
   if (unit.current_state == "loaded" && machine != nullptr && machine->state == "loaded") {
     result.kind = Kind::reached;
-  } else if (machine != nullptr) {
+  } else if (machine != nullptr && !(machine->absent && !unit.reason.empty())) {
     result.text = machine->problem.empty() ? systemd_words(*machine) : machine->problem;
   } else {
     result.text = unit.reason;
@@ -157,7 +158,8 @@ Judgement judge_global(const UnitStatusEntity& unit, Goal goal, std::int64_t res
   std::size_t scheduled = 0;
   for (const UnitOnMachineEntity& machine : unit.machines) {
     Judgement one;
-    if (machine.state == "inactive") continue;
+    // Of one that is not there nothing can be awaited.
+    if (machine.state == "inactive" || machine.absent) continue;
     ++scheduled;
     if (goal == Goal::launched) {
       one = judge_launched_on(unit, machine, restarts);
@@ -405,7 +407,9 @@ Judgement judge(const UnitStatusEntity* unit, Goal goal, std::int64_t restarts) 
   if (goal == Goal::gone || unit->destroyed) {
     if (goal == Goal::launched || goal == Goal::loaded) return judge(nullptr, goal);
     Judgement result = judge_off(*unit, true);
-    if (goal == Goal::gone && result.kind == Kind::reached) {
+    const bool awaits = unit->machines.empty() ||
+                        !std::ranges::all_of(unit->machines, &UnitOnMachineEntity::absent);
+    if (goal == Goal::gone && result.kind == Kind::reached && awaits) {
       result.kind = Kind::waiting;  // its last traces go with the machines' word
       result.text = "its machines have yet to confirm that they have let go of it";
     }

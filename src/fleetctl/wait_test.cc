@@ -361,6 +361,23 @@ TEST_F(WaitTest, AGlobalUnitIsDoneWhenAllItsMachinesAre) {
   EXPECT_EQ(out_.str(), "");
 }
 
+// What it has of a unit it may keep for ever: it may never return.
+TEST_F(WaitTest, NothingIsAwaitedOfAMachineThatIsNotThere) {
+  UnitStatusEntity global = unit("launched", "launched");
+  global.global = true;
+  global.machines = {on(kA, "launched", "launched", "active"), on(kB, "launched", "", "")};
+  global.machines[1].absent = true;
+  EXPECT_EQ(judge(&global, Goal::launched).kind, Judgement::Kind::reached);
+  global.machines[1].absent = false;
+  EXPECT_EQ(judge(&global, Goal::launched).kind, Judgement::Kind::waiting);
+
+  UnitStatusEntity destroyed = unit("inactive", "inactive", {on(kA, "inactive", "", "")});
+  destroyed.destroyed = true;
+  EXPECT_EQ(judge(&destroyed, Goal::gone).kind, Judgement::Kind::waiting);
+  destroyed.machines[0].absent = true;
+  EXPECT_EQ(judge(&destroyed, Goal::gone).kind, Judgement::Kind::reached);
+}
+
 TEST_F(WaitTest, AGlobalUnitThatNoMachineTakesIsWaitedForOnlyAMoment) {
   UnitStatusEntity global = unit("launched", "inactive");
   global.global = true;

@@ -132,13 +132,13 @@ TEST(StatusTest, WritesAndReadsBack) {
   global.global = true;
   global.destroyed = true;
   global.machines = {
-      {"m1", "launched", "loaded", "h2", "loaded", "inactive", "dead", "start failed", 2}};
+      {"m1", "launched", "loaded", "h2", "loaded", "inactive", "dead", "start failed", 2, true}};
   EXPECT_EQ(
       to_json(status),
       R"({"missing":["gone.service"],"revision":7,"units":[)"
       R"({"currentState":"inactive","desiredState":"launched","hash":"h","name":"a.service",)"
       R"("reason":"no machine","restarts":3,"unplaceable":[{"machineID":"m1","reason":"disk is not ssd"}]},)"
-      R"({"destroyed":true,"global":true,"machines":[{"currentState":"loaded","hash":"h2",)"
+      R"({"destroyed":true,"global":true,"machines":[{"absent":true,"currentState":"loaded","hash":"h2",)"
       R"("machineID":"m1","problem":"start failed","restarts":2,"state":"launched",)"
       R"("systemdActiveState":"inactive","systemdLoadState":"loaded","systemdSubState":"dead"}],)"
       R"("name":"g.service"}]})");

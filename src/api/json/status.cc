@@ -12,6 +12,7 @@ using Value = JsonReader::Value;
 
 void write(JsonWriter& out, const UnitOnMachineEntity& machine) {
   out.begin_object();
+  out.member_unless_false("absent", machine.absent);
   out.member_unless_empty("currentState", machine.current_state);
   out.member_unless_empty("hash", machine.hash);
   out.member("machineID", machine.machine_id);
@@ -61,9 +62,13 @@ JsonReader::Member number(JsonReader& in, std::string_view name, std::int64_t& o
 
 void read(JsonReader& in, const Value& value, UnitOnMachineEntity& machine) {
   in.object("a unit on a machine", value,
-            {text(in, "currentState", machine.current_state), text(in, "hash", machine.hash),
-             text(in, "machineID", machine.machine_id), text(in, "problem", machine.problem),
-             number(in, "restarts", machine.restarts), text(in, "state", machine.state),
+            {{"absent", [&](const Value& v) { in.flag("absent", v, machine.absent); }},
+             text(in, "currentState", machine.current_state),
+             text(in, "hash", machine.hash),
+             text(in, "machineID", machine.machine_id),
+             text(in, "problem", machine.problem),
+             number(in, "restarts", machine.restarts),
+             text(in, "state", machine.state),
              text(in, "systemdActiveState", machine.systemd_active_state),
              text(in, "systemdLoadState", machine.systemd_load_state),
              text(in, "systemdSubState", machine.systemd_sub_state)});

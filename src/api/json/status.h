@@ -21,6 +21,7 @@ struct UnitOnMachineEntity {
   std::string systemd_sub_state;
   std::string problem;        // what keeps the machine from doing more
   std::int64_t restarts = 0;  // of those asked for, up to which it has carried them out
+  bool absent = false;        // the machine is not there: nobody can say what it does
 
   bool operator==(const UnitOnMachineEntity&) const = default;
 };
