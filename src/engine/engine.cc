@@ -18,6 +18,7 @@ using namespace engine_event;
 constexpr std::size_t kMaxInFlight = 8;
 constexpr std::size_t kUnitsPerRound = 128;
 constexpr Duration kResendAfter = std::chrono::seconds(1);
+constexpr Duration kResendDeniedAfter = std::chrono::seconds(10);
 // Leases are not asked for more often, so that the loss of many machines is not many times the
 // work.
 constexpr Duration kAskLeasesEvery = std::chrono::seconds(1);
@@ -140,8 +141,17 @@ void Engine::handle(const Committed& event, const Registry& registry, Time now) 
       sent.resend_at = now + kResendAfter;
       return;
     }
-    log(LogLevel::error, "the store refuses a decision: " + error.message);
-    for (const auto& name : sent.units) waiting_[name] = "the store refuses: " + error.message;
+    bool is_news = false;
+    for (const auto& name : sent.units) {
+      std::string why = "the store refuses: " + error.message;
+      is_news = std::exchange(waiting_[name], why) != why || is_news;
+    }
+    if (is_news) log(LogLevel::error, "the store refuses a decision: " + error.message);
+    if (error.code == ErrorCode::denied) {
+      // Its operator will mend that, and nothing tells when.
+      sent.resend_at = now + kResendDeniedAfter;
+      return;
+    }
     // What was decided holds no place any more. It is not decided anew before something changes:
     // the store would refuse it again.
     for (const auto& name : sent.units) {

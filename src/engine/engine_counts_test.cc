@@ -111,6 +111,8 @@ TEST_F(EngineCountsTest, CountsEveryTryThatTheStoreDoesNotConfirm) {
   answer(fail(ErrorCode::denied, "no permission"));
   EXPECT_EQ(counts().tried, (Tasks{3, 1}));
   EXPECT_EQ(counts().failed, (Tasks{2, 1}));
+  pass(10s);  // a permission comes back without a word
+  EXPECT_EQ(counts().tried, (Tasks{3, 2}));
 }
 
 TEST_F(EngineCountsTest, CountsUnitsThatLoseTheirPlaceAndThoseThatHaveNone) {

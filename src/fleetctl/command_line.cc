@@ -110,6 +110,9 @@ class FlagParser {
     const std::vector<std::string> words(end == args.end() ? end : end + 1, args.end());
     args.erase(end, args.end());
     split_empty_values(args);
+    for (std::string& word : args) {
+      if (word.starts_with('[')) word.insert(0, 1, kWordMark);
+    }
     std::ranges::reverse(args);  // as CLI11 wants them
     try {
       app_.parse(args);
@@ -126,15 +129,25 @@ class FlagParser {
     }
     for (const auto& [flag, option] : options_) {
       if (option->count() == 0) continue;
-      if (Status set = line_.flags.set(*flag, option->results().back()); !set) {
+      if (Status set = line_.flags.set(*flag, unmarked(option->results().back())); !set) {
         return bad_flag(set.error().message);
       }
     }
+    for (std::string& word : line_.args) word = unmarked(std::move(word));
     line_.args.insert(line_.args.end(), words.begin(), words.end());
     return {};
   }
 
  private:
+  // CLI11 takes a word "[a,b]" apart. One that does not begin with the bracket it leaves alone, and
+  // none from outside begins with this.
+  static constexpr char kWordMark = '\0';
+
+  static std::string unmarked(std::string word) {
+    if (word.starts_with(kWordMark)) word.erase(0, 1);
+    return word;
+  }
+
   void add(const FlagSpec& flag) {
     std::string names = fmt::format("--{}", flag.name);
     // 1.0 knows --l only, its documentation -l.

@@ -107,6 +107,12 @@ TEST(CommandLine, DefaultsAndEmptyValues) {
   EXPECT_EQ(empty->args, Args{"x"});
 }
 
+TEST(CommandLine, BracketsAreWordsLikeOthers) {
+  const auto line = parse({"ssh", "m", "[ -d /x ]", "[a,b]"});
+  ASSERT_TRUE(line);
+  EXPECT_EQ(line->args, (std::vector<std::string>{"m", "[ -d /x ]", "[a,b]"}));
+}
+
 TEST(CommandLine, ABooleanTakesNoSeparateValue) {
   // As 1.0: "false" is the command here.
   EXPECT_EQ(command_of({"--debug", "false"}), "Error: unknown command \"false\" for \"fleetctl\"");
