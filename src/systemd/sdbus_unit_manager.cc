@@ -209,7 +209,13 @@ class SdbusUnitManager::Impl {
     const auto arguments = [&name](sd_bus_message* message) {
       return sd_bus_message_append(message, "asb", 1, name.c_str(), /*runtime=*/1);
     };
-    tidy_up("DisableUnitFiles", arguments, "disable " + name, done);
+    // systemd takes away the links of the unit, and of what its Also= names: those may be fleet's
+    // too, and stay.
+    auto on_disabled = [this, done](Status disabled) {
+      if (disabled) disabled = files_.put_links_back();
+      done(disabled);
+    };
+    tidy_up("DisableUnitFiles", arguments, "disable " + name, on_disabled);
   }
 
   void reset_failed(const std::string& name, const Done& done) {

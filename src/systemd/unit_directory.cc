@@ -147,6 +147,8 @@ Result<std::vector<LocalUnit>> UnitDirectory::list() {
     // One that somebody has made unreadable, or too large, is none that was put there. What fails
     // for a moment, as for want of descriptors, says nothing about the unit.
     if (!text && text.error().code == ErrorCode::unavailable) return std::unexpected(text.error());
+    // Without its link systemd does not find it. Writing it anew says why it cannot have one.
+    if (text && !put_link_back(name)) text->clear();
     Result<std::string> note = note_of(name);
     if (!note) return std::unexpected(note.error());
     units.push_back({name, std::move(text).value_or(""), std::move(*note)});
@@ -214,6 +216,30 @@ bool UnitDirectory::is_our_link(const std::string& name) const {
   std::string found(target.size() + 1, '\0');  // longer than the target: cut off means different
   const ssize_t size = readlink(link_path(name).c_str(), found.data(), found.size());
   return size >= 0 && std::string_view(found.data(), static_cast<std::size_t>(size)) == target;
+}
+
+Status UnitDirectory::put_link_back(const std::string& name) {
+  struct stat info {};
+  if (lstat(link_path(name).c_str(), &info) == 0) return {};
+  return link(name);
+}
+
+Status UnitDirectory::put_links_back() {
+  const Dir dir(opendir(units_.c_str()));
+  if (dir == nullptr) {
+    return std::unexpected(errno_error("cannot read the directory " + units_, errno));
+  }
+  Status all;
+  while (const dirent* entry = readdir(dir.get())) {
+    const std::string name = entry->d_name;
+    struct stat info {};
+    if (!check_unit_name(name) || stat(unit_path(name).c_str(), &info) != 0 ||
+        !S_ISREG(info.st_mode)) {
+      continue;
+    }
+    if (Status back = put_link_back(name); !back) all = back;
+  }
+  return all;
 }
 
 Status UnitDirectory::link(const std::string& name) {

@@ -25,9 +25,10 @@ class UnitDirectory {
   UnitDirectory(std::string units, std::string links, std::string boot_id);
 
   // Every unit file by name, with its note. Names that are no unit names, and what is no regular
-  // file, are left out; the text of one that somebody has made unreadable is empty. Also clears
-  // away what a crash left half-written of them. Fails: unavailable (a file cannot be opened just
-  // now, for want of descriptors or memory), failed, denied (the directory).
+  // file, are left out; the text of one that somebody has made unreadable is empty. Also links
+  // again what has lost its link, as at a reboot (the text of one that cannot be linked is empty),
+  // and clears away what a crash left half-written. Fails: unavailable (a file cannot be opened
+  // just now, for want of descriptors or memory), failed, denied (the directory).
   Result<std::vector<LocalUnit>> list();
 
   // What the unit's file says. Fails: not_found, unavailable, failed, denied.
@@ -36,6 +37,10 @@ class UnitDirectory {
   // Writes the file and links it. Something other than a link in the link's place is left alone.
   // Fails: failed, denied.
   Status write(const std::string& name, const std::string& text);
+
+  // Links again the units here that have lost their links. Fails: failed, denied, not_found (the
+  // directory); then those that could be linked are.
+  Status put_links_back();
 
   // Whether there is a file or a link of the unit.
   bool has_traces(const std::string& name) const;
@@ -60,6 +65,7 @@ class UnitDirectory {
   std::string link_path(const std::string& name) const { return links_ + "/" + name; }
   Result<std::string> note_of(const std::string& name) const;
   bool is_our_link(const std::string& name) const;
+  Status put_link_back(const std::string& name);
   Status link(const std::string& name);
   Status replace_file(const std::string& directory, const std::string& path,
                       const std::string& text);

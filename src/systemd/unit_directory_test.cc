@@ -166,6 +166,20 @@ TEST_F(UnitDirectoryTest, ForWantOfDescriptorsNothingIsListed) {
   EXPECT_EQ(directory.list()->front().text, "text");
 }
 
+// They are gone after a reboot, where the files are on a disk, and systemd takes those of others
+// away with a unit whose Also= names them.
+TEST_F(UnitDirectoryTest, PutsLostLinksBack) {
+  UnitDirectory directory = open();
+  ASSERT_TRUE(directory.write("a.service", "text"));
+  ASSERT_TRUE(directory.write("b.service", "text"));
+  fs::remove(links("a.service"));
+  ASSERT_TRUE(directory.put_links_back());
+  EXPECT_EQ(fs::read_symlink(links("a.service")), units("a.service"));
+  fs::remove(links("b.service"));
+  EXPECT_EQ(directory.list()->size(), 2U);
+  EXPECT_EQ(fs::read_symlink(links("b.service")), units("b.service"));
+}
+
 TEST_F(UnitDirectoryTest, NotesEndWithTheBootAlsoOnADisk) {
   UnitDirectory directory = open();
   ASSERT_TRUE(directory.write("a.service", "text"));

@@ -239,6 +239,16 @@ TEST_P(UnitManagerContract, AFileThatNoLongerAsksForItIsNoLongerEnabled) {
   ASSERT_TRUE(start("fleetct-a.service"));
 }
 
+// systemd takes the links of those away too.
+TEST_P(UnitManagerContract, WhatAnotherUnitsInstallSectionNamesIsStillFoundOnceThatIsRemoved) {
+  ASSERT_TRUE(write("fleetct-b.service", kSleeper));
+  ASSERT_TRUE(write("fleetct-a.service", kEnabled + "Also=fleetct-b.service\n", /*enable=*/true));
+  ASSERT_TRUE(remove("fleetct-a.service"));
+  ASSERT_TRUE(reload());
+  EXPECT_EQ(states("fleetct-b.service"), "loaded inactive dead");
+  EXPECT_TRUE(start("fleetct-b.service"));
+}
+
 TEST_P(UnitManagerContract, EnablingAFileWithoutInstallSectionSucceeds) {
   EXPECT_TRUE(write("fleetct-a.service", kSleeper, /*enable=*/true));
 }
