@@ -135,10 +135,11 @@ std::string status_text(const UnitStatusEntity& unit, const std::string& descrip
   }
   for (const UnitOnMachineEntity& one : unit.machines) {
     std::string systemd = systemd_text(one);
-    if (systemd.empty()) systemd = "nothing yet";
+    if (systemd.empty()) systemd = one.absent ? "unknown" : "nothing yet";
     systemd = painted(std::move(systemd), colour_of(one.systemd_active_state), coloured);
     text +=
         line("systemd:", fmt::format("{} on {}", systemd, machines.text(one.machine_id, false)));
+    if (one.absent) text += line("", "the machine is not there");
     // What is being taken away from a machine would else look like a second copy.
     if (one.state == "inactive") text += line("", "to be removed there");
     if (!one.problem.empty()) text += line("Problem:", on_one_line(one.problem));

@@ -25,6 +25,13 @@ constexpr milliseconds kActiveHold{250};
 // A global unit whose machines all have it is done after this long, though there may be a reason
 // why it is not on others, or none at all has it.
 constexpr milliseconds kSettle{2'000};
+// 1.0 does not wait for global units at all, and one machine may always be in trouble: only a
+// restart of them is waited for to its end.
+constexpr milliseconds kGlobalPatience{10'000};
+// A service that ended at once may run at systemd's next try. (1.0 looked for 2 s.)
+constexpr milliseconds kRetryPatience{2'000};
+// Of a machine that is not there nobody can say whether it has stopped a unit; it may be back soon.
+constexpr milliseconds kAbsencePatience{10'000};
 
 // More units than kManyUnits are not told of one by one.
 constexpr std::size_t kManyUnits = 8;
@@ -75,6 +82,11 @@ Judgement judge_launched_on(const UnitStatusEntity& unit, const UnitOnMachineEnt
       result.text = machine.problem.empty() ? systemd_words(machine) : machine.problem;
     } else {
       result.text = systemd_words(machine);
+      // systemd.service(5), Restart=: it has ended, and waits for the next start.
+      if (machine.systemd_sub_state.starts_with("auto-restart")) {
+        result.text = "it has ended, and systemd is to start it again: " + result.text;
+        result.patience = kRetryPatience;
+      }
     }
     return result;
   }
@@ -149,7 +161,14 @@ Judgement judge_stopped(const UnitStatusEntity& unit) {
   const bool placed =
       !unit.machine_id.empty() && machine != nullptr && machine->state != "inactive";
   // What waits for a machine is not running; whether it finds one does not matter.
-  return placed && !unit.global ? judge_loaded(unit) : judge_off(unit, false);
+  Judgement result = placed && !unit.global ? judge_loaded(unit) : judge_off(unit, false);
+  if (placed && machine->absent && result.kind == Kind::waiting) {
+    result.patience = kAbsencePatience;
+    result.machine.clear();
+    result.text +=
+        "; its machine stops it when it is back, and till then nobody can say whether it runs";
+  }
+  return result;
 }
 
 Judgement judge_global(const UnitStatusEntity& unit, Goal goal, std::int64_t restarts) {
@@ -259,8 +278,10 @@ class Waiter {
     for (const std::string& name : pending_) {
       const auto found = std::ranges::find(status.units, name, &UnitStatusEntity::name);
       const UnitStatusEntity* unit = found == status.units.end() ? nullptr : &*found;
-      const Judgement result = judge(unit, goal_, restarts_);
       const bool global = unit != nullptr && unit->global;
+      Judgement result = judge(unit, goal_, restarts_);
+      if (has_worn_out(name, result)) result.kind = Kind::failed;
+      if (global && result.kind == Kind::waiting && is_left_to_itself()) continue;
       if (result.in_state || result.kind == Kind::reached) report(name, result, global);
       if (result.kind != Kind::reached) {
         holding_.erase(name);
@@ -281,15 +302,32 @@ class Waiter {
     return {};
   }
 
+  // Whether a wait of limited patience is over, which begins when it is first seen: what fails
+  // again and again is something else in between.
+  bool has_worn_out(const std::string& name, const Judgement& result) {
+    if (result.kind != Kind::waiting || result.patience == Duration::zero()) return false;
+    const Time end =
+        doubted_since_.try_emplace(name, context_.clock.now()).first->second + result.patience;
+    return is_over(end);
+  }
+
+  bool is_left_to_itself() {
+    return restarts_ == 0 && goal_ != Goal::gone && is_over(start_ + kGlobalPatience);
+  }
+
+  // Whether it is so late; if not, the wait looks again then.
+  bool is_over(Time end) {
+    if (context_.clock.now() >= end) return true;
+    settles_at_ = settles_at_ ? std::min(*settles_at_, end) : end;
+    return false;
+  }
+
   bool has_lasted(const std::string& name, const Judgement& result) {
     if (result.hold == Duration::zero()) return true;
     const Time now = context_.clock.now();
     auto& held = holding_[name];
     if (held.since == Time() || held.evidence != result.evidence) held = {result.evidence, now};
-    const Time end = held.since + result.hold;
-    if (now >= end) return true;
-    settles_at_ = settles_at_ ? std::min(*settles_at_, end) : end;
-    return false;
+    return is_over(held.since + result.hold);
   }
 
   void report(const std::string& name, const Judgement& result, bool global) {
@@ -385,7 +423,8 @@ class Waiter {
     std::string evidence;
     Time since;
   };
-  std::map<std::string, Held> holding_;  // reached, and to last a little
+  std::map<std::string, Held> holding_;        // reached, and to last a little
+  std::map<std::string, Time> doubted_since_;  // waiting with limited patience
   std::set<std::string> reported_;
   std::map<std::string, std::pair<Judgement, std::vector<RefusalEntity>>> waiting_;
   std::map<std::string, std::string> told_;

@@ -28,6 +28,8 @@ struct Judgement {
   // Reached, but to be believed only when it has stayed as `evidence` says for this long.
   Duration hold{};
   std::string evidence;
+  // Waiting: what is still, or again, so after this long has failed. Zero: it may last.
+  Duration patience{};
 };
 
 // Pure. `unit` is null if the cluster does not know it. Launched is only what has carried out

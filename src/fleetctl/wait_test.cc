@@ -387,6 +387,63 @@ TEST_F(WaitTest, AGlobalUnitThatNoMachineTakesIsWaitedForOnlyAMoment) {
   EXPECT_EQ(err_.str(), "Waiting for unit a.service: no machine has been chosen yet\n");
 }
 
+// As in 1.0, which does not wait for it at all, it keeps no script waiting.
+TEST_F(WaitTest, AGlobalUnitThatOneMachineHasTroubleWithIsLeftToItselfInTheEnd) {
+  UnitStatusEntity global = unit("launched", "launched");
+  global.global = true;
+  global.machines = {on(kA, "launched", "launched", "active"),
+                     on(kB, "launched", "launched", "activating")};
+  api_.says({}, at(1, {global}));
+  EXPECT_TRUE(wait(Goal::launched));
+  EXPECT_EQ(took, seconds(10));
+  EXPECT_EQ(err_.str(),
+            "Waiting for unit a.service on bbbbbbbb.../10.0.0.2: systemd says activating\n");
+}
+
+UnitStatusEntity retried() {
+  UnitStatusEntity entity =
+      unit("launched", "launched", {on(kA, "launched", "launched", "activating")});
+  entity.machines[0].systemd_sub_state = "auto-restart";
+  return entity;
+}
+
+TEST_F(WaitTest, WhatSystemdStartsAgainAndAgainHasFailed) {
+  const UnitStatusEntity active =
+      unit("launched", "launched", {on(kA, "launched", "launched", "active")});
+  for (int round = 0; round < 30; ++round) {
+    api_.says(milliseconds(200 * round), at(2 * round + 1, {active}));
+    api_.says(milliseconds(200 * round + 100), at(2 * round + 2, {retried()}));
+  }
+  const Status done = wait(Goal::launched);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().message,
+            "unit a.service failed on aaaaaaaa.../10.0.0.1: it has ended, and systemd is to start "
+            "it again: systemd says activating (auto-restart); \"fleetctl status a.service\" shows "
+            "more");
+  EXPECT_EQ(took, milliseconds(2'100));
+}
+
+TEST_F(WaitTest, AServiceThatRunsAtSystemdsNextTryHasStarted) {
+  api_.says({}, at(1, {retried()}));
+  api_.says(milliseconds(1'500),
+            at(2, {unit("launched", "launched", {on(kA, "launched", "launched", "active")})}));
+  EXPECT_TRUE(wait(Goal::launched));
+  EXPECT_EQ(took, milliseconds(1'750));
+}
+
+TEST_F(WaitTest, AStopFailsWhereTheMachineDoesNotComeBack) {
+  UnitStatusEntity entity = unit("loaded", "inactive", {on(kA, "loaded", "", "")});
+  entity.machines[0].absent = true;
+  entity.reason = "its machine aaaaaaaaaa is away and no other may run it";
+  api_.says({}, at(1, {entity}));
+  const Status done = wait(Goal::stopped);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().message,
+            "unit a.service: its machine aaaaaaaaaa is away and no other may run it; its machine "
+            "stops it when it is back, and till then nobody can say whether it runs");
+  EXPECT_EQ(took, seconds(10));
+}
+
 TEST(Judge, Launched) {
   using enum Judgement::Kind;
   const auto kind = [](const UnitStatusEntity& entity) {
