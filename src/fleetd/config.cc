@@ -77,13 +77,15 @@ Result<std::vector<std::string>> parse_servers(const std::string& value) {
   return servers;
 }
 
-Result<std::chrono::milliseconds> parse_request_timeout(const std::string& value) {
+Result<std::string> set_request_timeout(Config& config, const std::string& value) {
   const auto seconds = parse_seconds(value);
   if (!seconds) return std::unexpected(seconds.error());
   // 1.0 took 0 and less for "no limit"; without one a dead store would hang everything, so that it
   // means the longest here.
   const double bounded = *seconds <= 0 ? 60 : std::clamp(*seconds, 0.05, 60.0);
-  return std::chrono::milliseconds(std::llround(bounded * 1000));
+  config.etcd_request_timeout = std::chrono::milliseconds(std::llround(bounded * 1000));
+  if (bounded == *seconds) return {};
+  return fmt::format("{} is taken for {} s: it is from 0.05 to 60", value, bounded);
 }
 
 Result<std::chrono::seconds> parse_agent_ttl(const std::string& value) {
@@ -154,7 +156,7 @@ const std::map<std::string, Key>& keys() {
       {"etcd_keyfile", text_key(&Config::etcd_keyfile)},
       {"etcd_key_prefix", text_key(&Config::etcd_key_prefix)},
       {"etcd_request_timeout",
-       parsed_key(&Config::etcd_request_timeout, at_restart, parse_request_timeout)},
+       key_of(&Config::etcd_request_timeout, at_restart, set_request_timeout)},
       {"public_ip", parsed_key(&Config::public_ip, at_once, parse_public_ip)},
       {"metadata", key_of(&Config::metadata, at_once, set_metadata)},
       {"agent_ttl", parsed_key(&Config::agent_ttl, at_restart, parse_agent_ttl)},
@@ -167,16 +169,34 @@ const std::map<std::string, Key>& keys() {
   return all;
 }
 
-// Keys of 1.0 that have nothing to do here, and why.
-const std::map<std::string, std::string>& retired() {
-  static const std::map<std::string, std::string> all = {
-      {"engine_reconcile_interval", "the engine acts on changes at once"},
-      {"disable_watches", "fleet works by watching"},
-      {"enable_grpc", "etcd is spoken to over gRPC always"},
-      {"verify_units", "signed units were retired by fleet 1.0"},
-      {"authorized_keys_file", "signed units were retired by fleet 1.0"},
+template <class Value>
+Status check_with(Result<Value> (*parse)(std::string_view), const std::string& value) {
+  const Result<Value> parsed = parse(value);
+  return parsed ? Status() : std::unexpected(parsed.error());
+}
+
+// A key of 1.0 that has nothing to do here.
+struct RetiredKey {
+  std::string why;
+  Status (*check)(const std::string& value);
+};
+
+const std::map<std::string, RetiredKey>& retired() {
+  constexpr auto kSeconds = [](const std::string& v) { return check_with(parse_seconds, v); };
+  constexpr auto kBool = [](const std::string& v) { return check_with(parse_bool, v); };
+  constexpr auto kAnything = [](const std::string&) { return Status(); };
+  static const std::map<std::string, RetiredKey> all = {
+      {"engine_reconcile_interval", {"the engine acts on changes at once", kSeconds}},
+      {"disable_watches", {"fleet works by watching", kBool}},
+      {"enable_grpc", {"etcd is spoken to over gRPC always", kBool}},
+      {"verify_units", {"signed units were retired by fleet 1.0", kAnything}},
+      {"authorized_keys_file", {"signed units were retired by fleet 1.0", kAnything}},
   };
   return all;
+}
+
+Error at(const std::string& where, const std::string& key, const Error& error) {
+  return {error.code, fmt::format("{}: {}: {}", where, key, error.message)};
 }
 
 class Loader {
@@ -189,26 +209,33 @@ class Loader {
  private:
   Status read_line(const std::string& where, std::string_view content);
   Status apply(const std::string& where, const std::string& key, const std::string& value);
+  Status apply_unknown(const std::string& where, const std::string& key, const std::string& value);
 
   LoadedConfig loaded_;
   std::set<std::string> warned_;  // keys
 };
 
+Status Loader::apply_unknown(const std::string& where, const std::string& key,
+                             const std::string& value) {
+  const auto old = retired().find(key);
+  if (old != retired().end()) {
+    if (const Status valid = old->second.check(value); !valid) {
+      return std::unexpected(at(where, key, valid.error()));
+    }
+  }
+  if (!warned_.insert(key).second) return {};
+  loaded_.warnings.push_back(
+      old == retired().end()
+          ? fmt::format("{}: unknown key {} is ignored", where, printable(key))
+          : fmt::format("{}: {} has no effect: {}", where, key, old->second.why));
+  return {};
+}
+
 Status Loader::apply(const std::string& where, const std::string& key, const std::string& value) {
   const auto known = keys().find(key);
-  if (known == keys().end()) {
-    if (!warned_.insert(key).second) return {};
-    const auto old = retired().find(key);
-    loaded_.warnings.push_back(
-        old == retired().end() ? fmt::format("{}: unknown key {} is ignored", where, printable(key))
-                               : fmt::format("{}: {} has no effect: {}", where, key, old->second));
-    return {};
-  }
+  if (known == keys().end()) return apply_unknown(where, key, value);
   const Result<std::string> warning = known->second.set(loaded_.config, value);
-  if (!warning) {
-    return fail(warning.error().code,
-                fmt::format("{}: {}: {}", where, key, warning.error().message));
-  }
+  if (!warning) return std::unexpected(at(where, key, warning.error()));
   if (!warning->empty())
     loaded_.warnings.push_back(fmt::format("{}: {}: {}", where, key, *warning));
   loaded_.origins[key] = where;

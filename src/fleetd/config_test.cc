@@ -119,7 +119,6 @@ TEST(Config, ReadsListsDurationsAndMetadata) {
 }
 
 // Section 8, row 55: 1.0 took malformed values for 0 or false.
-// section 8, row 55.
 TEST(Config, MalformedValuesAreErrorsThatNameFileLineAndKey) {
   EXPECT_EQ(error_of("\nagent_ttl=30"),
             "fleet.conf:2: agent_ttl: \"30\" is not a duration such as 30s, 500ms or 1m30s: "
@@ -138,6 +137,9 @@ TEST(Config, MalformedValuesAreErrorsThatNameFileLineAndKey) {
       {"agent_ttl=61m", "between 2s and 1h"},
       {"etcd_request_timeout=soon", "not a number of seconds"},
       {"etcd_request_timeout=nan", "not a number of seconds"},
+      {"engine_reconcile_interval=x", "not a number of seconds"},  // also where it has no effect
+      {"disable_watches=", "neither true nor false"},
+      {"enable_grpc=x", "neither true nor false"},
       {"units_directory=run", "absolute"},
       {"etcd_servers=,", "no server"},
       {"etcd_servers=http://a:1,ftp://b:1", "ftp://b:1"},
@@ -182,14 +184,16 @@ TEST(Config, UnknownAndRetiredKeysAreWarnedAboutOnceEach) {
                   HasSubstr("enable_grpc has no effect"), HasSubstr("fleet.conf:5: this section"),
                   "environment variable FLEET_ODD: unknown key \"odd\" is ignored"));
   EXPECT_THAT(load("[other]\nmetadata=x=y").metadata, IsEmpty());
-  // Whatever their values.
-  EXPECT_THAT(warnings_of("engine_reconcile_interval=2\ndisable_watches=false\nenable_grpc=x\n"
+  EXPECT_THAT(warnings_of("engine_reconcile_interval=2\ndisable_watches=false\nenable_grpc=t\n"
                           "verify_units=false\nauthorized_keys_file=/a"),
               ElementsAre(HasSubstr("engine_reconcile_interval has no effect: the engine acts"),
                           HasSubstr("disable_watches has no effect: fleet works by watching"),
                           HasSubstr("enable_grpc has no effect"),
                           HasSubstr("verify_units has no effect: signed units were retired"),
                           HasSubstr("authorized_keys_file has no effect")));
+  EXPECT_THAT(warnings_of("etcd_request_timeout=0\nengine_mass_loss_percent=50"),
+              ElementsAre("fleet.conf:1: etcd_request_timeout: 0 is taken for 60 s: it is from "
+                          "0.05 to 60"));
   EXPECT_THAT(warnings_of("metadata=a=b,disk"),
               ElementsAre(HasSubstr("fleet.conf:1: metadata: \"disk\" is ignored")));
 }

@@ -95,8 +95,8 @@ TEST_F(EtcdStoreTest, RefusesOptionsThatCannotWork) {
   };
   EXPECT_THAT(refusal(options_for({})), HasSubstr("no etcd endpoint"));
   EXPECT_THAT(refusal(options_for({"ftp://a:1"})), HasSubstr("ftp://a:1"));
-  for (const char* bad : {"", "http://", "http://host", "http://host:", "http://:2379",
-                          "http://host:port", "http://host:1/path"}) {
+  for (const char* bad : {"", "http://", "host", "http://host:", "http://:2379", "http://host:port",
+                          "http://host:1/path"}) {
     EXPECT_THAT(refusal(options_for({bad})), HasSubstr("http://host:port")) << bad;
   }
   EtcdOptions options = options_for({"https://127.0.0.1:1"});

@@ -28,7 +28,9 @@ bool is_host(std::string_view text) {
 Result<EtcdAddress> parse_etcd_address(const std::string& url, bool tls_by_default) {
   std::string_view rest = url;
   EtcdAddress address{.host_and_port = {}, .tls = tls_by_default};
-  if (const std::size_t scheme = rest.find("://"); scheme != std::string_view::npos) {
+  const std::size_t scheme = rest.find("://");
+  const bool has_scheme = scheme != std::string_view::npos;
+  if (has_scheme) {
     const std::string_view name = rest.substr(0, scheme);
     if (name != "http" && name != "https") {
       return fail(ErrorCode::invalid,
@@ -42,13 +44,14 @@ Result<EtcdAddress> parse_etcd_address(const std::string& url, bool tls_by_defau
     return fail(ErrorCode::invalid,
                 "an etcd endpoint names no user: etcd_username and etcd_password do");
   }
-  const std::size_t colon = rest.rfind(':');
-  if (colon == std::string_view::npos || !is_host(rest.substr(0, colon)) ||
-      !is_port(rest.substr(colon + 1))) {
+  address.host_and_port = rest;
+  if (has_scheme && is_host(rest)) address.host_and_port += address.tls ? ":443" : ":80";
+  const std::size_t colon = address.host_and_port.rfind(':');
+  if (colon == std::string::npos || !is_host(address.host_and_port.substr(0, colon)) ||
+      !is_port(address.host_and_port.substr(colon + 1))) {
     return fail(ErrorCode::invalid,
                 fmt::format("the etcd endpoint {} is not of the form http://host:port", url));
   }
-  address.host_and_port = rest;
   return address;
 }
 

@@ -12,8 +12,9 @@ struct EtcdAddress {
   bool tls = false;
 };
 
-// "http://host:port" or "https://host:port"; an IPv6 host stands in brackets. Without a scheme it
-// is https if `tls_by_default`. Fails: invalid.
+// "http://host:port" or "https://host:port", by default port 80 or 443 (RFC 9110, 4.2); an IPv6
+// host stands in brackets. Without a scheme it is https if `tls_by_default`, and the port must be
+// there. Fails: invalid.
 Result<EtcdAddress> parse_etcd_address(const std::string& url, bool tls_by_default);
 
 }  // namespace fleet

@@ -20,10 +20,17 @@ TEST(EtcdAddress, IsAHostAndAPort) {
   EXPECT_EQ(read("http://etcd:2379", /*tls_by_default=*/true), "etcd:2379");
 }
 
+// As for 1.0, whose users may have an etcd behind a proxy.
+TEST(EtcdAddress, AUrlWithoutAPortMeansThatOfItsScheme) {
+  EXPECT_EQ(read("http://etcd.example"), "etcd.example:80");
+  EXPECT_EQ(read("https://etcd.example/"), "tls etcd.example:443");
+  EXPECT_EQ(read("https://[::1]"), "tls [::1]:443");
+}
+
 TEST(EtcdAddress, AnythingElseIsRefused) {
-  for (const char* url : {"", "http://", "http://etcd", "http://etcd:", "http://:2379",
-                          "http://etcd:0", "http://etcd:65536", "http://etcd:2379/v2",
-                          "ftp://etcd:2379", "http://::1:2379", "http://a b:2379", "etcd:23x"}) {
+  for (const char* url : {"", "http://", "etcd", "http://etcd:", "http://:2379", "http://etcd:0",
+                          "http://etcd:65536", "http://etcd:2379/v2", "ftp://etcd:2379",
+                          "http://::1:2379", "http://a b:2379", "etcd:23x"}) {
     EXPECT_EQ(read(url), "refused") << url;
   }
   const auto user = parse_etcd_address("http://root:secret@etcd:2379", false);
