@@ -100,10 +100,15 @@ void Session::published(Revision mod_revision) {
   if (!std::exchange(registered_, true)) {
     log(LogLevel::info, fmt::format("registered (lease {:x}, TTL {} s)", lease_, ttl_.count()));
     record_feed_.start();
-    callbacks_.on_registered(lease_, true);
+    announce();
   }
   if (changed_ || seen_revision_ > record_revision_) return publish();
   answer_leaving({});
+}
+
+// A registration that was heard of too late for its lease to be sure is told with the next renewal.
+void Session::announce() {
+  if (is_registered()) callbacks_.on_registered(lease_, !std::exchange(announced_, true));
 }
 
 // Our own writes are seen too, and are no newer than what we know.
@@ -153,8 +158,8 @@ void Session::set_contact(bool in_contact) {
   if (!registered_) return;
   if (in_contact) {
     record_seen(seen_revision_);
-    callbacks_.on_registered(lease_, false);
-  } else {
+    announce();
+  } else if (announced_) {
     callbacks_.on_unregistered();
   }
 }
@@ -165,7 +170,8 @@ void Session::lost(const Error& error) {
   publishing_ = false;
   loop_.cancel(std::exchange(retry_timer_, 0));
   answer_leaving(std::unexpected(error));
-  if (std::exchange(registered_, false)) callbacks_.on_unregistered();
+  registered_ = false;
+  if (std::exchange(announced_, false)) callbacks_.on_unregistered();
   begin();
 }
 

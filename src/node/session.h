@@ -62,6 +62,7 @@ class Session {
   void publish();
   void put_record(Revision expected);
   void published(Revision mod_revision);
+  void announce();
   void record_seen(Revision revision);
   void answer_leaving(const Status& result);
   void renewed();
@@ -81,6 +82,7 @@ class Session {
 
   LeaseId lease_ = 0;
   bool registered_ = false;
+  bool announced_ = false;        // on_registered has been told of this lease
   bool publishing_ = false;       // the record is being read or written
   bool changed_ = false;          // record_ has changed since that began
   Revision record_revision_ = 0;  // of our own last write of it
