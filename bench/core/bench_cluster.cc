@@ -51,7 +51,7 @@ std::string BenchCluster::machine_name(int number) {
 }
 
 BenchCluster::BenchCluster(int machines, int units)
-    : store_(loop_, nullptr, 1), mirror_(Keys()), engine_(EngineOptions{}) {
+    : store_(loop_, nullptr, {.revisions = 1}), mirror_(Keys()), engine_(EngineOptions{}) {
   std::vector<Operation> operations;
   const auto flush = [&] { commit(std::exchange(operations, {})); };
   for (int i = 0; i < machines; ++i) {

@@ -81,11 +81,11 @@ ApiResponse get_unit(const Registry& registry, const std::string& name) {
   if (unit == nullptr || !has_unit(*unit)) {
     return error_answer(404, fmt::format("unit {} does not exist", name));
   }
-  for (const std::string& error : {unit->unit.error, unit->target.error}) {
-    if (error.empty()) continue;
+  // Without its desired state it can still be told what to send again.
+  if (!unit->unit.error.empty()) {
     return error_answer(
-        500,
-        fmt::format("{}; to mend it, destroy the unit or send it again with its options", error));
+        500, fmt::format("{}; to mend it, destroy the unit or send it again with its options",
+                         unit->unit.error));
   }
   return json_answer(to_json(unit_entity(registry, name, *unit)));
 }

@@ -43,8 +43,8 @@ inline constexpr std::size_t kMetadataValueBytes = 4'096;
 inline constexpr std::size_t kMetadataKeyBytes = 256;
 inline constexpr std::size_t kMachineIdBytes = 128;
 inline constexpr std::size_t kPatchOperations = 100;
-inline constexpr std::size_t kPutUnits =
-    63;  // in one request: what fits into one transaction, two keys a unit and one more
+// In one request: what fits into one transaction, two keys a unit and one more.
+inline constexpr std::size_t kPutUnits = 63;
 inline constexpr std::size_t kMetadataKeys = 1'000;  // set through the API for one machine
 
 // MachineOf: bounds the work of matching every name against every glob, which is proportional to
@@ -65,6 +65,10 @@ inline constexpr std::size_t kRegistryValueBytes = 1024 * 1024;
 // One answer of etcd. A page of a read that passes this is asked for again with fewer keys. etcd
 // takes no value of more than 1.5 MiB, so that a few keys always fit.
 inline constexpr std::size_t kEtcdAnswerBytes = 16 * 1024 * 1024;
+// Of the embedded registry, what can still be read and watched from: the newest revisions, as many
+// and as large as this.
+inline constexpr std::size_t kHistoryRevisions = 10'000;
+inline constexpr std::size_t kHistoryBytes = 64 * 1024 * 1024;
 // How far etcd may be ahead of a busy event loop. What is beyond is asked for again later.
 inline constexpr std::size_t kWatchBacklogBytes = 64 * 1024 * 1024;
 

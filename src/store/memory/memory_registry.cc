@@ -43,7 +43,7 @@ Error compacted_error(Revision wanted, Revision compacted) {
 
 }  // namespace
 
-MemoryRegistry::MemoryRegistry(EventLoop& loop, RegistryKeeper* keeper, std::size_t history)
+MemoryRegistry::MemoryRegistry(EventLoop& loop, RegistryKeeper* keeper, HistoryLimit history)
     : loop_(loop), keeper_(keeper), history_limit_(history) {}
 
 MemoryRegistry::~MemoryRegistry() {
@@ -134,7 +134,10 @@ Result<std::vector<WatchBatch>> MemoryRegistry::history(const KeyRange& range,
 
 void MemoryRegistry::compact(Revision revision) {
   compacted_ = std::max(compacted_, std::min(revision, revision_));
-  history_.erase(history_.begin(), history_.upper_bound(compacted_));
+  const auto end = history_.upper_bound(compacted_);
+  for (auto at = history_.begin(); at != end; at = history_.erase(at)) {
+    for (const Change& change : at->second) history_bytes_ -= size_of(change);
+  }
 }
 
 LeaseId MemoryRegistry::grant_lease(std::chrono::seconds ttl) {
@@ -219,6 +222,12 @@ void MemoryRegistry::remove(const KeyRange& range) {
   }
 }
 
+std::size_t MemoryRegistry::size_of(const Change& change) {
+  const KeyValue& now = change.event.value;
+  const std::size_t before = change.before ? change.before->value.size() : 0;
+  return 2 * now.key.size() + now.value.size() + before;
+}
+
 WatchBatch MemoryRegistry::new_batch() const {
   WatchBatch batch{.revision = revision_ + 1, .events = {}};
   for (const Change& change : changes_) batch.events.push_back(change.event);
@@ -227,8 +236,11 @@ WatchBatch MemoryRegistry::new_batch() const {
 
 void MemoryRegistry::publish(const WatchBatch& batch) {
   revision_ = batch.revision;
+  for (const Change& change : changes_) history_bytes_ += size_of(change);
   history_.emplace(revision_, std::exchange(changes_, {}));
-  if (history_.size() > history_limit_) compact(history_.begin()->first);
+  while (history_.size() > history_limit_.revisions || history_bytes_ > history_limit_.bytes) {
+    compact(history_.begin()->first);
+  }
   for (const auto& [id, listener] : listeners_) listener(batch);
 }
 

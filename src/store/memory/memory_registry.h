@@ -28,14 +28,19 @@ class RegistryKeeper {
   virtual Status keep(const WatchBatch& change) = 0;
 };
 
+// How much of the past is remembered. Older revisions are compacted.
+struct HistoryLimit {
+  std::size_t revisions = std::numeric_limits<std::size_t>::max();  // with changes
+  std::size_t bytes = std::numeric_limits<std::size_t>::max();      // of their keys and values
+};
+
 // Every call takes effect at once and answers at once; time only passes in the sessions. The rules
 // are those of store.h. Transactions must have been validated.
 class MemoryRegistry {
  public:
-  // Leases run out by the clock of `loop`, which must outlive the registry, as must `keeper`. Of
-  // the revisions with changes the newest `history` are remembered; older ones are compacted.
+  // Leases run out by the clock of `loop`, which must outlive the registry, as must `keeper`.
   explicit MemoryRegistry(EventLoop& loop, RegistryKeeper* keeper = nullptr,
-                          std::size_t history = std::numeric_limits<std::size_t>::max());
+                          HistoryLimit history = HistoryLimit());
   ~MemoryRegistry();
   MemoryRegistry(const MemoryRegistry&) = delete;
   MemoryRegistry& operator=(const MemoryRegistry&) = delete;
@@ -84,6 +89,7 @@ class MemoryRegistry {
     std::optional<KeyValue> before;  // with which an older revision is read
   };
 
+  static std::size_t size_of(const Change& change);
   bool holds(const Compare& compare) const;
   void put(const Put& put);
   void remove(const KeyRange& range);
@@ -96,12 +102,13 @@ class MemoryRegistry {
 
   EventLoop& loop_;
   RegistryKeeper* keeper_;
-  std::size_t history_limit_;
+  HistoryLimit history_limit_;
   Revision revision_ = 1;
   Revision compacted_ = 0;
   std::map<std::string, KeyValue> values_;           // as of revision_
   std::map<Revision, std::vector<Change>> history_;  // after compacted_
-  std::vector<Change> changes_;                      // of the revision in the making
+  std::size_t history_bytes_ = 0;
+  std::vector<Change> changes_;  // of the revision in the making
   std::map<LeaseId, Lease> leases_;
   LeaseId last_lease_ = 0;
   std::map<ListenerId, Listener> listeners_;

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+
 namespace fleet {
 namespace {
 
@@ -22,9 +24,6 @@ constexpr int kVersion = 1;
 // Revisions of what is on leases are not written down, but must not be given twice. So a stock of
 // revisions is set aside, and a new one when half of it is used; opening begins behind it.
 constexpr Revision kStock = 10'000;
-
-// How many of the newest revisions can still be read and watched from.
-constexpr std::size_t kHistory = 10'000;
 
 struct CloseDatabase {
   void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
@@ -249,7 +248,8 @@ class SqliteRegistry::File final : public RegistryKeeper {
 };
 
 SqliteRegistry::SqliteRegistry(EventLoop& loop, std::unique_ptr<File> file)
-    : file_(std::move(file)), registry_(loop, file_.get(), kHistory) {}
+    : file_(std::move(file)),
+      registry_(loop, file_.get(), {limits::kHistoryRevisions, limits::kHistoryBytes}) {}
 
 SqliteRegistry::~SqliteRegistry() = default;
 

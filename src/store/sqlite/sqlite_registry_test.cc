@@ -189,6 +189,16 @@ TEST_F(SqliteRegistryTest, RemembersALimitedHistory) {
   EXPECT_FALSE(registry.history({.key = "leased"}, last - 10'000).has_value());
 }
 
+TEST_F(SqliteRegistryTest, RemembersNoMoreThanItsMemoryAllows) {
+  MemoryRegistry& registry = reopen();
+  const LeaseId lease = registry.grant_lease(std::chrono::seconds(30));
+  const std::string large(1'000'000, 'x');  // each revision holds it twice: before and after
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(put(registry, "leased", large, lease));
+  const Revision last = registry.revision();
+  EXPECT_TRUE(registry.history({.key = "leased"}, last - 31).has_value());
+  EXPECT_FALSE(registry.history({.key = "leased"}, last - 40).has_value());
+}
+
 TEST_F(SqliteRegistryTest, LosesNothingAcknowledgedWhenItsProcessIsKilled) {
   reopen();
   open_.reset();
