@@ -20,7 +20,8 @@ constexpr milliseconds kSilence{1'000};
 constexpr milliseconds kPatience{20'000};
 constexpr milliseconds kPause{500};
 // A simple service is active as soon as its process exists: one that fails at once is to be told
-// from one that runs. (1.0 looked for the first time after 250 ms.)
+// from one that runs. And between two tries of systemd a service is inactive for a moment. (1.0
+// looked for the first time after 250 ms.)
 constexpr milliseconds kActiveHold{250};
 // A global unit whose machines all have it is done after this long, though there may be a reason
 // why it is not on others, or none at all has it.
@@ -75,7 +76,7 @@ Judgement judge_launched_on(const UnitStatusEntity& unit, const UnitOnMachineEnt
     if (is_one_of(active, {"active", "reloading", "refreshing", "inactive"})) {
       result.kind = Kind::reached;
       // One that was launched and is inactive has run to its end, as a oneshot does.
-      if (active != "inactive") result.hold = kActiveHold;
+      result.hold = kActiveHold;
       result.evidence = machine.machine_id + " " + active;
     } else if (active == "failed") {
       result.kind = Kind::failed;

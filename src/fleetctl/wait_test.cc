@@ -184,7 +184,7 @@ TEST_F(WaitTest, ALaunchedUnitThatIsInactiveHasRunToItsEndAsAOneshotDoes) {
   api_.says({},
             at(1, {unit("launched", "launched", {on(kA, "launched", "launched", "inactive")})}));
   EXPECT_TRUE(wait(Goal::launched));
-  EXPECT_EQ(took, seconds(0));
+  EXPECT_EQ(took, milliseconds(250));
   EXPECT_EQ(err_.str(), "");
 }
 
@@ -408,11 +408,13 @@ UnitStatusEntity retried() {
 }
 
 TEST_F(WaitTest, WhatSystemdStartsAgainAndAgainHasFailed) {
-  const UnitStatusEntity active =
-      unit("launched", "launched", {on(kA, "launched", "launched", "active")});
+  const auto said = [](const std::string& active) {
+    return unit("launched", "launched", {on(kA, "launched", "launched", active)});
+  };
   for (int round = 0; round < 30; ++round) {
-    api_.says(milliseconds(200 * round), at(2 * round + 1, {active}));
-    api_.says(milliseconds(200 * round + 100), at(2 * round + 2, {retried()}));
+    api_.says(milliseconds(200 * round), at(3 * round + 1, {said("active")}));
+    api_.says(milliseconds(200 * round + 100), at(3 * round + 2, {retried()}));
+    api_.says(milliseconds(200 * round + 190), at(3 * round + 3, {said("inactive")}));
   }
   const Status done = wait(Goal::launched);
   ASSERT_FALSE(done);
