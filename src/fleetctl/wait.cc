@@ -167,7 +167,7 @@ Judgement judge_stopped(const UnitStatusEntity& unit) {
     result.patience = kAbsencePatience;
     result.machine.clear();
     result.text +=
-        "; its machine stops it when it is back, and till then nobody can say whether it runs";
+        "; it is stopped when that machine is back, and till then nobody can say whether it runs";
   }
   return result;
 }

@@ -441,8 +441,8 @@ TEST_F(WaitTest, AStopFailsWhereTheMachineDoesNotComeBack) {
   const Status done = wait(Goal::stopped);
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().message,
-            "unit a.service: its machine aaaaaaaaaa is away and no other may run it; its machine "
-            "stops it when it is back, and till then nobody can say whether it runs");
+            "unit a.service: its machine aaaaaaaaaa is away and no other may run it; it is "
+            "stopped when that machine is back, and till then nobody can say whether it runs");
   EXPECT_EQ(took, seconds(10));
 }
 
