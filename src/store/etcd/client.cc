@@ -11,7 +11,7 @@ void Client::post_to(EventLoop& loop, std::weak_ptr<void> owner, std::function<v
   });
 }
 
-void Client::sign_in(Time deadline, std::function<void(std::expected<void, Failure>)> done) {
+void Client::sign_in(std::function<void(std::expected<void, Failure>)> done) {
   if (!credentials_->needs_token()) return done({});
   signing_in_.push_back(std::move(done));
   if (signing_in_.size() > 1) return;  // one request serves all; the password costs etcd much
@@ -22,7 +22,6 @@ void Client::sign_in(Time deadline, std::function<void(std::expected<void, Failu
   };
   call->what = "sign in";
   call->request = credentials_->request();
-  call->deadline = deadline;
   call->needs_token = false;
   call->done = [this](Outcome<etcdserverpb::AuthenticateResponse> outcome) {
     if (outcome) {

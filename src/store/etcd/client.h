@@ -41,7 +41,6 @@ struct Call {
   Start start = nullptr;
   std::string what;  // "read unit/", for messages
   Request request;
-  Time deadline;
   std::function<void(Outcome<Response>)> done;
   // Doing it twice does no harm. What is not repeatable is sent once, on a connection that stands.
   bool repeatable = true;
@@ -55,8 +54,13 @@ struct Call {
 // Used on the loop's thread, by one owner.
 class Client {
  public:
-  Client(EventLoop& loop, Endpoints endpoints, std::shared_ptr<Credentials> credentials)
-      : loop_(loop), endpoints_(std::move(endpoints)), credentials_(std::move(credentials)) {}
+  // An attempt at one endpoint fails after `timeout`, as in 1.0; a call makes one at each.
+  Client(EventLoop& loop, Endpoints endpoints, std::shared_ptr<Credentials> credentials,
+         Duration timeout)
+      : loop_(loop),
+        endpoints_(std::move(endpoints)),
+        credentials_(std::move(credentials)),
+        timeout_(timeout) {}
 
   // Whose end makes void what was posted. To be called once, before anything else.
   void set_owner(std::weak_ptr<void> owner) { owner_ = std::move(owner); }
@@ -76,7 +80,7 @@ class Client {
   void run(const std::shared_ptr<Call<Request, Response>>& call);
 
   // Sees to it that there is a token if one is needed. `done` may run at once.
-  void sign_in(Time deadline, std::function<void(std::expected<void, Failure>)> done);
+  void sign_in(std::function<void(std::expected<void, Failure>)> done);
 
   EventLoop& loop() { return loop_; }
   Endpoints& endpoints() { return endpoints_; }
@@ -104,6 +108,7 @@ class Client {
   EventLoop& loop_;
   Endpoints endpoints_;
   std::shared_ptr<Credentials> credentials_;
+  Duration timeout_;
   std::shared_ptr<CallGroup> group_ = std::make_shared<CallGroup>();
   std::weak_ptr<void> owner_;
   std::vector<std::function<void(std::expected<void, Failure>)>> signing_in_;
@@ -113,7 +118,7 @@ class Client {
 template <class Request, class Response>
 void Client::run(const std::shared_ptr<Call<Request, Response>>& call) {
   if (call->needs_token && credentials_->needs_token()) {
-    sign_in(call->deadline, [this, call](std::expected<void, Failure> result) {
+    sign_in([this, call](std::expected<void, Failure> result) {
       if (!result) return finish(call, std::unexpected(std::move(result.error())));
       attempt(call);
     });
@@ -128,13 +133,8 @@ void Client::attempt(const std::shared_ptr<Call<Request, Response>>& call) {
   Endpoint& endpoint = endpoints_[index];
   if (!call->repeatable && !call->probed && !endpoint.connected()) return probe(call);
 
-  // The time that is left is shared by the members that have not been tried.
-  const std::size_t untried =
-      endpoints_.size() > call->failures ? endpoints_.size() - call->failures : 1;
-  const Duration left = call->deadline - loop_.now();
-  const Duration time = call->repeatable ? left / static_cast<Duration::rep>(untried) : left;
   const CallGroup::Begun begun = group_->begin();
-  limit_time(*begun.context, time);
+  limit_time(*begun.context, timeout_);
   const std::string token = credentials_->sign(*begun.context);
   const auto response = std::make_shared<Response>();
   std::function<void(grpc::Status)> done = [this, &loop = loop_, owner = owner_, group = group_,
@@ -164,7 +164,6 @@ void Client::probe(const std::shared_ptr<Call<Request, Response>>& call) {
   probe->what = call->what;
   probe->request.set_key(std::string(1, '\0'));
   probe->request.set_serializable(true);
-  probe->deadline = call->deadline;
   probe->done = [this, call](Outcome<etcdserverpb::RangeResponse> outcome) {
     call->probed = true;
     // Any answer will do, also that this user may not read that key.
@@ -193,10 +192,9 @@ void Client::on_status(const std::shared_ptr<Call<Request, Response>>& call, std
     endpoints_.failed(index);
     ++call->failures;
     // With only one member the second attempt is for a connection that broke since it was used.
-    const std::size_t most = endpoints_.size() > 1 ? endpoints_.size() : 2;
-    if (call->repeatable && call->failures < most && loop_.now() < call->deadline) {
-      return attempt(call);
-    }
+    const bool hangs = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+    const std::size_t most = endpoints_.size() > 1 || hangs ? endpoints_.size() : 2;
+    if (call->repeatable && call->failures < most) return attempt(call);
   }
   finish(call, std::unexpected(failure));
 }

@@ -46,8 +46,8 @@ class EtcdStore::Impl {
       : request_timeout_(options.request_timeout),
         page_keys_(std::max<std::int64_t>(options.page_keys, 1)),
         credentials_(std::make_shared<etcd::Credentials>(options.username, options.password)),
-        client_(loop, std::move(for_calls), credentials_),
-        watcher_(client_, options.request_timeout),
+        client_(loop, std::move(for_calls), credentials_, options.request_timeout),
+        watcher_(client_),
         endpoints_for_leases_(std::move(for_leases)) {}
 
   void open(const std::weak_ptr<void>& self) {
@@ -85,7 +85,6 @@ class EtcdStore::Impl {
     std::shared_ptr<const LeaseCallbacks> callbacks;
   };
 
-  Time deadline() { return client_.loop().now() + request_timeout_; }
   void read_page(const std::shared_ptr<Read>& read);
   void on_page(const std::shared_ptr<Read>& read, Outcome<pb::RangeResponse> outcome);
   void on_page_failed(const std::shared_ptr<Read>& read, const etcd::Failure& failure);
@@ -134,7 +133,6 @@ void EtcdStore::Impl::read_page(const std::shared_ptr<Read>& read) {
   call->request.set_range_end(etcd::bounds_of(read->range).end);
   call->request.set_revision(read->at);
   call->request.set_limit(read->limit);
-  call->deadline = deadline();  // for each page: a large registry takes as long as it takes
   call->done = [this, read](Outcome<pb::RangeResponse> outcome) {
     on_page(read, std::move(outcome));
   };
@@ -184,7 +182,6 @@ void EtcdStore::Impl::commit(const Transaction& transaction, Callback<Transactio
   };
   call->what = "write";
   call->request = etcd::to_message(transaction);
-  call->deadline = deadline();
   call->repeatable = false;
   call->done = [done = std::move(done)](Outcome<pb::TxnResponse> outcome) {
     if (!outcome) return done(std::unexpected(outcome.error().error));
@@ -204,7 +201,6 @@ void EtcdStore::Impl::grant_lease(std::chrono::seconds ttl, Callback<LeaseId> do
   };
   call->what = "get a lease";
   call->request.set_ttl(std::max<std::int64_t>(ttl.count(), 1));
-  call->deadline = deadline();
   call->done = [done = std::move(done)](Outcome<pb::LeaseGrantResponse> outcome) {
     if (!outcome) return done(std::unexpected(outcome.error().error));
     if (!outcome->error().empty()) {
@@ -238,7 +234,6 @@ void EtcdStore::Impl::remaining_time(LeaseId id, Callback<std::chrono::seconds> 
   };
   call->what = fmt::format("ask how long the lease {:x} lives", id);
   call->request.set_id(id);
-  call->deadline = deadline();
   call->done = [done = std::move(done)](Outcome<pb::LeaseTimeToLiveResponse> outcome) {
     if (outcome) {
       return done(std::chrono::seconds(std::max<std::int64_t>(outcome->ttl(), 0)));
@@ -257,7 +252,6 @@ void EtcdStore::Impl::revoke_lease(LeaseId id, std::function<void(Status)> done)
   };
   call->what = fmt::format("revoke the lease {:x}", id);
   call->request.set_id(id);
-  call->deadline = deadline();
   call->done = [done = std::move(done)](Outcome<pb::LeaseRevokeResponse> outcome) {
     if (!outcome && outcome.error().error.code != ErrorCode::not_found) {
       return done(std::unexpected(outcome.error().error));

@@ -18,7 +18,7 @@ struct EtcdOptions {
   // "http://host:port" or "https://host:port". Without a scheme it is https if `ca_file` is set.
   // They are tried in turn, beginning with the first, whenever the one in use fails.
   std::vector<std::string> endpoints = {"http://127.0.0.1:2379"};
-  Duration request_timeout = std::chrono::seconds(5);
+  Duration request_timeout = std::chrono::seconds(5);  // at one endpoint
 
   // TLS, PEM files. The server's certificate must be signed by `ca_file` (if empty, by one of the
   // system's authorities) and name the endpoint's host. Certificate and key are the client's own.

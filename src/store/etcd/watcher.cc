@@ -63,16 +63,15 @@ Watcher::Watch* Watcher::find(WatchId id, std::uint64_t generation) {
 }
 
 void Watcher::arm(WatchId id) {
-  client_.sign_in(client_.loop().now() + request_timeout_,
-                  [this, id](const std::expected<void, Failure>& result) {
-                    const auto found = watches_.find(id);
-                    if (found == watches_.end()) return;
-                    if (result) return begin_stream(id, found->second);
-                    if (result.error().error.code == ErrorCode::denied) {
-                      return end(id, result.error().error);
-                    }
-                    arm_later(id, found->second);
-                  });
+  client_.sign_in([this, id](const std::expected<void, Failure>& result) {
+    const auto found = watches_.find(id);
+    if (found == watches_.end()) return;
+    if (result) return begin_stream(id, found->second);
+    if (result.error().error.code == ErrorCode::denied) {
+      return end(id, result.error().error);
+    }
+    arm_later(id, found->second);
+  });
 }
 
 // etcd accepts a watch from the very revision that it was compacted at, although a removal at that

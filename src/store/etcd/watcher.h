@@ -17,8 +17,7 @@ namespace fleet::etcd {
 // Used on the loop's thread.
 class Watcher {
  public:
-  Watcher(Client& client, Duration request_timeout)
-      : client_(client), request_timeout_(request_timeout) {}
+  explicit Watcher(Client& client) : client_(client) {}
 
   // As in Store.
   WatchId watch(KeyRange range, Revision from, WatchCallbacks callbacks);
@@ -53,7 +52,6 @@ class Watcher {
   void end(WatchId id, const Error& error);
 
   Client& client_;
-  const Duration request_timeout_;
   std::map<WatchId, Watch> watches_;
   WatchId last_ = 0;
 };
