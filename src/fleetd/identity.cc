@@ -25,10 +25,17 @@ std::string read_word(const std::string& path) {
   return word;
 }
 
-// The interface of the first default route in the main IPv4 table; /proc/net/route(5) has one line
-// a route: interface, destination, ..., flags, ..., mask, in hexadecimal.
-std::string default_interface() {
-  std::ifstream routes("/proc/net/route");
+bool is_global_unicast(std::uint32_t address) {
+  const std::uint32_t first = address >> 24;
+  const bool loopback = first == 127;
+  const bool link_local = (address >> 16) == 0xa9fe;
+  const bool multicast_or_reserved = first >= 224;
+  return address != 0 && !loopback && !link_local && !multicast_or_reserved;
+}
+
+// The interface of the first default route in /proc/net/route: one line a route, of interface,
+// destination, gateway, flags, references, use, metric and mask, in hexadecimal.
+std::string default_interface4(std::istream& routes) {
   std::string line;
   std::getline(routes, line);  // the heading
   while (std::getline(routes, line)) {
@@ -40,15 +47,27 @@ std::string default_interface() {
   return {};
 }
 
-bool is_global_unicast(std::uint32_t address) {
-  const std::uint32_t first = address >> 24;
-  const bool loopback = first == 127;
-  const bool link_local = (address >> 16) == 0xa9fe;
-  const bool multicast_or_reserved = first >= 224;
-  return address != 0 && !loopback && !link_local && !multicast_or_reserved;
+// The same of /proc/net/ipv6_route: destination, its bits, source, its bits, gateway, metric,
+// references, use, flags and interface. Where there is no route the kernel shows one by lo.
+std::string default_interface6(std::istream& routes) {
+  std::string line;
+  while (std::getline(routes, line)) {
+    std::istringstream fields(line);
+    std::string destination, bits, source, source_bits, gateway, metric, references, use, flags;
+    std::string interface;
+    fields >> destination >> bits >> source >> source_bits >> gateway >> metric >> references >>
+        use >> flags >> interface;
+    if (destination == std::string(32, '0') && bits == "00" && interface != "lo") return interface;
+  }
+  return {};
 }
 
 }  // namespace
+
+std::string default_interface(std::istream& routes4, std::istream& routes6) {
+  const std::string interface = default_interface4(routes4);
+  return interface.empty() ? default_interface6(routes6) : interface;
+}
 
 Result<std::string> read_machine_id(const std::string& path) {
   std::string id = read_word(path);
@@ -73,7 +92,9 @@ Result<std::string> read_boot_id() {
 }
 
 std::string detect_public_ip() {
-  const std::string wanted = default_interface();
+  std::ifstream routes4("/proc/net/route");
+  std::ifstream routes6("/proc/net/ipv6_route");
+  const std::string wanted = default_interface(routes4, routes6);
   if (wanted.empty()) return {};
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return {};
