@@ -366,13 +366,15 @@ class Decider {
     return text;
   }
 
+  // Of several that were on a lost machine each would else wait for the others.
   bool has_place(const std::string& name) const {
-    return !registry_.target_machine(*registry_.unit(name)).empty() || is_assigned_somewhere(name);
+    const std::string target = registry_.target_machine(*registry_.unit(name));
+    return (!target.empty() && !context_.dead.contains(target)) || is_assigned_somewhere(name);
   }
 
   bool is_assigned_somewhere(const std::string& name) const {
     return std::ranges::any_of(placement_.machines_of(name), [&](const std::string& machine) {
-      return placement_.on(machine).has_assigned(name);
+      return !context_.dead.contains(machine) && placement_.on(machine).has_assigned(name);
     });
   }
 

@@ -51,10 +51,11 @@ bool in_conflict(const std::string& one, const std::vector<std::string>& conflic
   return matches_any(conflicts_of_one, other) || matches_any(conflicts_of_other, one);
 }
 
-const std::string* MachineLoad::replacing(const std::string& unit) const {
+const std::string* MachineLoad::replacing(const std::string& unit,
+                                          const std::vector<std::string>& but_for) const {
   for (const auto& other : with_replaces_) {
     if (counts(other, unit, /*only_assigned=*/true) &&
-        matches_any(occupants_.at(other).replaces, unit)) {
+        matches_any(occupants_.at(other).replaces, unit) && !matches_any(but_for, other)) {
       return &other;
     }
   }
@@ -277,7 +278,10 @@ std::optional<std::string> refusal(const std::string& unit, const Requirements& 
                ? fmt::format("conflicts with {}, which runs there", *other)
                : fmt::format("conflicts with {}, which has not stopped there yet", *other);
   }
-  if (const std::string* other = load.replacing(unit)) {
+  // Of two that replace each other neither is driven off where both are, as in 1.0.
+  const bool stays = stay == Stay::staying;
+  if (const std::string* other =
+          load.replacing(unit, stays ? requirements.replaces : std::vector<std::string>())) {
     return fmt::format("runs {}, which replaces it", *other);
   }
   return std::nullopt;

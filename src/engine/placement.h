@@ -45,8 +45,10 @@ class MachineLoad {
   const std::string* conflicting(const std::string& unit, const std::vector<std::string>& conflicts,
                                  bool only_assigned) const;
 
-  // The first assigned occupant other than `unit` that replaces `unit`. Null if there is none.
-  const std::string* replacing(const std::string& unit) const;
+  // The first assigned occupant other than `unit` that replaces `unit`, and that is none of those
+  // that match `but_for`. Null if there is none.
+  const std::string* replacing(const std::string& unit,
+                               const std::vector<std::string>& but_for) const;
 
   // The assigned occupants other than `unit` that `unit`, with its own `replaces`, takes the place
   // of.

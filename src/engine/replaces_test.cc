@@ -125,6 +125,23 @@ TEST_F(ReplacesTest, OfTwoThatReplaceEachOtherTheLaterStaysUnplaced) {
   EXPECT_TRUE(verdict("a.service").decisions.empty()) << "and the first one stays";
 }
 
+// As after an import from 1.0, which ignored such a pair.
+TEST_F(ReplacesTest, OfTwoThatReplaceEachOtherNeitherIsDrivenOffWhereBothAre) {
+  builder_.unit("a.service", "Replaces=b.service");
+  builder_.unit("b.service", "Replaces=a.service");
+  builder_.schedule("m1", "a.service");
+  builder_.schedule("m1", "b.service");
+  for (const char* unit : {"a.service", "b.service"}) {
+    EXPECT_TRUE(verdict(unit).decisions.empty()) << unit;
+    EXPECT_EQ(verdict(unit).waiting, "") << unit;
+  }
+  builder_.lose("m1");
+  const Registry& registry = builder_.registry();
+  const Verdict lost = decide(registry, placement_of(registry), "a.service",
+                              {.term = 7, .dead = {"m1"}, .held = Held::grace});
+  EXPECT_EQ(lost.decisions.size(), 2u) << "nor does each wait for the other: " << lost.waiting;
+}
+
 TEST_F(ReplacesTest, ALongerCircleIsSeenToo) {
   builder_.unit("a.service", "Replaces=b.service");
   builder_.unit("b.service", "Replaces=c.service");

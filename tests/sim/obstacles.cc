@@ -70,7 +70,9 @@ std::vector<std::string> obstacles(const Registry& registry, const std::string& 
     } else if (in_conflict && !stays) {
       found.push_back(fmt::format("conflicts with {}, which has not stopped there yet", other));
     }
-    if (keeps && readable && any_matches(occupant.unit->requirements.replaces, unit)) {
+    const bool each_other = any_matches(wants.replaces, other);
+    if (keeps && readable && any_matches(occupant.unit->requirements.replaces, unit) &&
+        !(stays && each_other)) {
       found.push_back(fmt::format("runs {}, which replaces it", other));
     }
   }
