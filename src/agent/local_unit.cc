@@ -42,14 +42,18 @@ Task task_to_stop(const LocalUnitState& unit, const std::string& reason) {
   return {TaskKind::stop, reason, {}};
 }
 
+// After so many failures a file that cannot be taken away keeps no machine from leaving.
+constexpr int kRemovals = 3;
+
 // An order to leave, or a machine that is leaving.
-Task task_to_let_go(const LocalUnitState& unit, const std::string& reason) {
+Task task_to_let_go(const LocalUnitState& unit, const std::string& reason, bool leaving) {
   // What fleet did not put here it does not stop, whatever its name.
   if (!unit.on_disk) {
     return {unit.file_doubtful ? TaskKind::remove : TaskKind::acknowledge, reason, {}};
   }
   if (!unit.status || unit.status_stale) return {TaskKind::query, reason, {}};
   if (unit.is_active() || unit.status->job_pending) return task_to_stop(unit, reason);
+  if (leaving && unit.failures >= kRemovals) return {TaskKind::acknowledge, reason, {}};
   return {TaskKind::remove, reason, {}};
 }
 
@@ -64,6 +68,9 @@ Task task_to_launch(const LocalUnitState& unit) {
   }
   // Running already: an earlier fleetd started it and could not write that down, or somebody did.
   if (unit.status->active_state == "active") return {TaskKind::note, "it runs already", goal};
+  // It has failed, and systemd is about to start it again itself: when is for the unit to say
+  // (systemd.service(5), RestartSec=).
+  if (unit.failures > 0 && unit.status->sub_state.starts_with("auto-restart")) return {};
   return {TaskKind::start, wanted.reason, {}};
 }
 
@@ -102,9 +109,10 @@ Task next_task(const LocalUnitState& unit, const MachineSituation& situation) {
     if (!unit.on_disk || (unit.status && !unit.status_stale)) return {};
     return {TaskKind::query, "its state is not known", {}};
   }
-  if (situation.leaving) return task_to_let_go(unit, "fleet is being stopped on this machine");
-  if (unit.decision->state == UnitState::inactive) {
-    return task_to_let_go(unit, unit.decision->reason);
+  const bool leaving = situation.leaving;
+  if (leaving || unit.decision->state == UnitState::inactive) {
+    return task_to_let_go(
+        unit, leaving ? "fleet is being stopped on this machine" : unit.decision->reason, leaving);
   }
   return task_to_have(unit, situation);
 }
@@ -128,7 +136,7 @@ StateRecord report_of(const LocalUnitState& unit) {
   if (!unit.on_disk) {
     report.current = UnitState::inactive;
   } else if ((unit.note && unit.note->hash == unit.disk_hash) ||
-             (unit.stopping && unit.is_active())) {
+             ((unit.stopping || unit.running == TaskKind::start) && unit.is_active())) {
     report.current = UnitState::launched;
   } else {
     report.current = UnitState::loaded;

@@ -227,6 +227,29 @@ TEST(NextTask, LetsGoOfEverythingWhenLeaving) {
   EXPECT_EQ(task(absent(UnitState::launched), kLeaving), TaskKind::acknowledge);
 }
 
+// Nothing runs of it, and whoever switches the machine off waits.
+TEST(NextTask, AFileThatCannotBeTakenAwayKeepsNoMachineFromLeaving) {
+  LocalUnitState unit = present(UnitState::launched, "inactive");
+  unit.failures = 2;
+  EXPECT_EQ(task(unit, kLeaving), TaskKind::remove);
+  unit.failures = 3;
+  EXPECT_EQ(task(unit, kLeaving), TaskKind::acknowledge);
+  unit.status = status("active");
+  EXPECT_EQ(task(unit, kLeaving), TaskKind::stop);
+  EXPECT_EQ(task(present(UnitState::inactive, "inactive")), TaskKind::remove);
+}
+
+// When it is tried next is then for its RestartSec= to say.
+TEST(NextTask, DoesNotStartWhatSystemdIsAboutToStartAgain) {
+  LocalUnitState unit = present(UnitState::launched, "activating");
+  unit.status->sub_state = "auto-restart";
+  EXPECT_EQ(task(unit), TaskKind::start) << "it is asked to for the first time";
+  unit.failures = 1;
+  EXPECT_EQ(task(unit), TaskKind::none);
+  unit.status = status("failed");
+  EXPECT_EQ(task(unit), TaskKind::start);
+}
+
 TEST(StartIsSuperseded, ByAnOrderToStopAndByOtherContent) {
   LocalUnitState unit = present(UnitState::launched, "activating");
   EXPECT_FALSE(start_is_superseded(unit, kHere)) << "no start is under way";
@@ -254,6 +277,10 @@ TEST(StartIsSuperseded, NotByAnotherRestartNorByALostDecision) {
 
 TEST(ReportOf, SaysHowFarTheUnitWasTaken) {
   EXPECT_EQ(report_of(absent(UnitState::launched)).current, UnitState::inactive);
+  LocalUnitState starting = present(UnitState::launched, "activating");
+  EXPECT_EQ(report_of(starting).current, UnitState::loaded) << "it is not fleet that starts it";
+  starting.running = TaskKind::start;
+  EXPECT_EQ(report_of(starting).current, UnitState::launched);
   EXPECT_EQ(report_of(present(UnitState::launched, "inactive")).current, UnitState::loaded);
   EXPECT_EQ(report_of(present(UnitState::launched, "active", kLaunched)).current,
             UnitState::launched);

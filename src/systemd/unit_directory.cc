@@ -226,6 +226,7 @@ Status UnitDirectory::put_link_back(const std::string& name) {
 
 Status UnitDirectory::put_links_back() {
   const Dir dir(opendir(units_.c_str()));
+  if (dir == nullptr && errno == ENOENT) return {};
   if (dir == nullptr) {
     return std::unexpected(errno_error("cannot read the directory " + units_, errno));
   }

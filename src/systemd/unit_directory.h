@@ -38,8 +38,8 @@ class UnitDirectory {
   // Fails: failed, denied.
   Status write(const std::string& name, const std::string& text);
 
-  // Links again the units here that have lost their links. Fails: failed, denied, not_found (the
-  // directory); then those that could be linked are.
+  // Links again the units here that have lost their links. Fails: failed, denied; then those that
+  // could be linked are.
   Status put_links_back();
 
   // Whether there is a file or a link of the unit.

@@ -178,6 +178,8 @@ TEST_F(UnitDirectoryTest, PutsLostLinksBack) {
   fs::remove(links("b.service"));
   EXPECT_EQ(directory.list()->size(), 2U);
   EXPECT_EQ(fs::read_symlink(links("b.service")), units("b.service"));
+  fs::remove_all(units(""));
+  EXPECT_TRUE(directory.put_links_back()) << "there is none to link";
 }
 
 TEST_F(UnitDirectoryTest, NotesEndWithTheBootAlsoOnADisk) {

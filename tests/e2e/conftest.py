@@ -50,7 +50,9 @@ def fleet(lab):
     for unit in fleet.collect("units"):
         status, body = fleet.api("DELETE", f"/units/{unit['name']}")
         assert status in (204, 404), f"cannot destroy {unit['name']} before the test: {status} {body}"
-    wait_for("no unit to be left", lambda: not fleet.collect("state"), 60, lambda: str(fleet.collect("state")))
+    # A container that is stopped while it starts may leave a process that only systemd's last signal ends, after its
+    # TimeoutStopSec= of 90 s.
+    wait_for("no unit to be left", lambda: not fleet.collect("state"), 120, lambda: str(fleet.collect("state")))
     return fleet
 
 
