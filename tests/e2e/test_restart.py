@@ -42,6 +42,31 @@ def test_a_fleetd_that_cannot_tell_a_restart_from_a_stop_touches_no_unit(judge, 
     assert judge.at_rest() == before
 
 
+def test_a_machine_whose_api_cannot_be_reached_keeps_its_units(judge, lab, before):
+    machine = lab.machine(2)
+    old = fleetd(lab, 2)
+    machine.run("systemctl", "stop", "fleet.socket")
+    assert fleetd(lab, 2) == old, "who closes the API does not stop fleet"
+    drop_in = machine.root / "etc/systemd/system/fleet.socket.d/nowhere.conf"
+    drop_in.parent.mkdir(exist_ok=True)
+    drop_in.write_text("[Socket]\nListenStream=192.0.2.1:49153\n")  # RFC 5737: it is no address of anybody
+    try:
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "fleet", timeout=100)
+        assert machine.run("systemctl", "is-failed", "fleet.socket", check=False).stdout.strip() == "failed"
+        wait_for("fleetd on machine 2 to be replaced", lambda: fleetd(lab, 2) not in (0, old), 20)
+        wait_for("machine 2 to be there", lambda: machine.id in Fleet(lab, via=1).ctl("list-machines", "--full").stdout, 20)
+        assert "no API" in journal(machine)
+        judge.untouched(before)
+    finally:
+        drop_in.unlink()
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "fleet", timeout=100)
+    judge.answers(2)
+    assert judge.at_rest() == before
+    judge.untouched(before)
+
+
 def test_a_new_fleetd_still_commands_the_units_that_it_found(judge, lab, before):
     number, unit = next((k, u) for k, u in before if u == "one1.service")
     old = fleetd(lab, number)
