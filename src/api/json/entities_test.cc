@@ -1,5 +1,9 @@
 #include "api/json/entities.h"
 
+#include <fstream>
+#include <iterator>
+#include <regex>
+
 #include <gtest/gtest.h>
 
 #include "api/json/status.h"
@@ -115,7 +119,8 @@ TEST(EntitiesTest, MetadataChangesTakeBothFormsOfAValue) {
   }
 }
 
-TEST(StatusTest, WritesAndReadsBack) {
+// With all its members.
+StatusEntity full_status() {
   StatusEntity status;
   status.revision = 7;
   status.missing = {"gone.service"};
@@ -133,6 +138,11 @@ TEST(StatusTest, WritesAndReadsBack) {
   global.destroyed = true;
   global.machines = {
       {"m1", "launched", "loaded", "h2", "loaded", "inactive", "dead", "start failed", 2, true}};
+  return status;
+}
+
+TEST(StatusTest, WritesAndReadsBack) {
+  const StatusEntity status = full_status();
   EXPECT_EQ(
       to_json(status),
       R"({"missing":["gone.service"],"revision":7,"units":[)"
@@ -145,6 +155,18 @@ TEST(StatusTest, WritesAndReadsBack) {
   EXPECT_EQ(status_from_json(to_json(status)), status);
   EXPECT_EQ(to_json(StatusEntity{}), R"({"revision":0})");
   EXPECT_FALSE(status_from_json(R"({"revision":"7"})"));
+}
+
+TEST(StatusTest, EveryMemberIsDocumented) {
+  std::ifstream in(FLEET_SOURCE_DIR "/docs/api.md");
+  const std::string document(std::istreambuf_iterator<char>(in), {});
+  const std::string json = to_json(full_status());
+  const std::regex member("\"([A-Za-z]+)\":");
+  int members = 0;
+  for (std::sregex_iterator it(json.begin(), json.end(), member), end; it != end; ++it, ++members) {
+    EXPECT_NE(document.find("`" + (*it)[1].str() + "`"), std::string::npos) << (*it)[1];
+  }
+  EXPECT_EQ(members, 26);
 }
 
 }  // namespace
