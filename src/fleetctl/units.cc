@@ -55,9 +55,14 @@ class Planner {
 
   Status add_known(const UnitArgument& argument, const UnitStatusEntity& unit) {
     PlannedUnit planned{unit.name, unit.global, false, false, {}, unit.desired_state};
-    const auto local = local_file(argument);
-    if (!local) return std::unexpected(local.error());
+    auto local = local_file(argument);
     const bool wants_replace = context_.flags.flag("replace");
+    if (!local && wants_replace) return std::unexpected(local.error());
+    if (!local) {
+      // It is only compared with; what is to be done is done to the unit in the registry.
+      context_.err << "WARNING: " << local.error().message << "\n";
+      local = std::nullopt;
+    }
     if (!*local) {
       if (wants_replace) {
         return fail(ErrorCode::not_found,
@@ -293,7 +298,9 @@ std::expected<std::vector<PlannedUnit>, ApplyFailure> apply_plan(
   const Status done = context.api.put_units(entities, [&](std::size_t index) {
     put = index + 1;
     const PlannedUnit& unit = *units[index];
-    if (unit.create && !entities[index].options.empty()) {
+    // What is replaced and started, or loaded, never is inactive.
+    const bool is_told = unit.create || (unit.replace && state == "inactive");
+    if (is_told && !entities[index].options.empty()) {
       context.out << "Unit " << unit.name << " " << (unit.global ? "" : "inactive") << "\n";
       context.out.flush();
     }
