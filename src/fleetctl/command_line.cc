@@ -150,8 +150,10 @@ class FlagParser {
 
   void add(const FlagSpec& flag) {
     std::string names = fmt::format("--{}", flag.name);
-    // 1.0 knows --l only, its documentation -l.
-    if (flag.shorthand != 0) names += fmt::format(",-{0},--{0}", flag.shorthand);
+    // 1.0 knows --l only, its documentation -l. And -v by itself only: after a command it would be
+    // lost without a word, as that of `fleetctl ssh M grep -v x`.
+    const bool is_lost = flag.name == "version" && line_.command != nullptr;
+    if (flag.shorthand != 0 && !is_lost) names += fmt::format(",-{0},--{0}", flag.shorthand);
     CLI::Option* option =
         flag.type == FlagType::boolean ? app_.add_flag(names) : app_.add_option(names);
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);

@@ -95,6 +95,13 @@ TEST(CommandLine, ShortFlagsTakeTheirValuesInAllForms) {
   }
 }
 
+TEST(CommandLine, VersionHasItsShortFormOnlyWithoutACommand) {
+  EXPECT_TRUE(parse({"-v"})->flags.flag("version"));
+  EXPECT_TRUE(parse({"list-units", "--version"}));
+  EXPECT_FALSE(parse({"ssh", "m", "grep", "-v", "x"}));
+  EXPECT_EQ(parse({"ssh", "m", "--", "grep", "-v", "x"})->args, (Args{"m", "grep", "-v", "x"}));
+}
+
 TEST(CommandLine, DefaultsAndEmptyValues) {
   const auto line = parse({"list-units"});
   EXPECT_EQ(line->flags.text("endpoint"), "unix:///var/run/fleet.sock");

@@ -46,7 +46,7 @@ class Taker {
   int run(const std::vector<UnitStatusEntity>& units) {
     // All are looked at before the first is changed.
     for (const UnitStatusEntity& unit : units) {
-      if (goal_ == Goal::stopped && unit.desired_state == "inactive") {
+      if (is_inactive(unit) && !unit.global) {
         context_.err << "Unable to stop unit " << unit.name << " in state inactive\n";
         return 1;
       }
@@ -54,6 +54,7 @@ class Taker {
     std::vector<const UnitStatusEntity*> taken;
     std::vector<UnitEntity> changes;
     for (const UnitStatusEntity& unit : units) {
+      if (is_inactive(unit)) continue;  // a global one, which 1.0 does not refuse
       const bool wanted = unit.desired_state == verb_.state;
       // By what is wanted, not by what is: a unit that waits for a machine can be taken back too.
       if (wanted && judge(&unit, goal_).kind == Judgement::Kind::reached) continue;
@@ -83,6 +84,10 @@ class Taker {
   }
 
  private:
+  bool is_inactive(const UnitStatusEntity& unit) const {
+    return goal_ == Goal::stopped && unit.desired_state == "inactive";
+  }
+
   void announce(const UnitStatusEntity& unit) {
     waiting_.push_back(unit.name);
     if (unit.global) {

@@ -313,7 +313,8 @@ class Waiter {
   }
 
   bool is_left_to_itself() {
-    return restarts_ == 0 && goal_ != Goal::gone && is_over(start_ + kGlobalPatience);
+    const Time end = start_ + kGlobalPatience;
+    return restarts_ == 0 && goal_ != Goal::gone && is_over(std::min(end, deadline_.value_or(end)));
   }
 
   // Whether it is so late; if not, the wait looks again then.

@@ -400,6 +400,15 @@ TEST_F(WaitTest, AGlobalUnitThatOneMachineHasTroubleWithIsLeftToItselfInTheEnd) 
             "Waiting for unit a.service on bbbbbbbb.../10.0.0.2: systemd says activating\n");
 }
 
+TEST_F(WaitTest, AGlobalUnitIsNotLateAtTheDeadline) {
+  UnitStatusEntity global = unit("launched", "launched");
+  global.global = true;
+  global.machines = {on(kA, "launched", "launched", "activating")};
+  api_.says({}, at(1, {global}));
+  EXPECT_TRUE(wait(Goal::launched, 2));
+  EXPECT_EQ(took, seconds(4));
+}
+
 UnitStatusEntity retried() {
   UnitStatusEntity entity =
       unit("launched", "launched", {on(kA, "launched", "launched", "activating")});
