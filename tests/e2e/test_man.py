@@ -138,7 +138,7 @@ def test_the_readme_has_the_keys_that_fleetd_has():
     assert len(known) > 10
     assert {name: at_once for names, at_once, _, _ in keys() for name in names} == known
     old = CONFIG[CONFIG.index("retired() {"):]
-    assert sorted(retired()) == sorted(re.findall(r'\{"(\w+)", "', old))
+    assert sorted(retired()) == sorted(re.findall(r'\{"(\w+)", \{"', old))
 
 
 def test_the_readme_has_the_defaults_that_fleetd_has():
