@@ -279,9 +279,9 @@ std::optional<std::string> refusal(const std::string& unit, const Requirements& 
                : fmt::format("conflicts with {}, which has not stopped there yet", *other);
   }
   // Of two that replace each other neither is driven off where both are, as in 1.0.
-  const bool stays = stay == Stay::staying;
-  if (const std::string* other =
-          load.replacing(unit, stays ? requirements.replaces : std::vector<std::string>())) {
+  static const std::vector<std::string> kNone;
+  const std::vector<std::string>& but_for = stay == Stay::staying ? requirements.replaces : kNone;
+  if (const std::string* other = load.replacing(unit, but_for)) {
     return fmt::format("runs {}, which replaces it", *other);
   }
   return std::nullopt;

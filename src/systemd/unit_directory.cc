@@ -125,6 +125,12 @@ UnitDirectory::UnitDirectory(std::string units, std::string links, std::string b
       links_(without_trailing_slashes(std::move(links))),
       boot_id_(std::move(boot_id)) {}
 
+bool UnitDirectory::is_unit_file(const std::string& name) const {
+  struct stat info {};
+  return check_unit_name(name) && stat(unit_path(name).c_str(), &info) == 0 &&
+         S_ISREG(info.st_mode);
+}
+
 Result<std::vector<LocalUnit>> UnitDirectory::list() {
   if (Status made = make_directory(units_); !made) return std::unexpected(made.error());
   const Dir dir(opendir(units_.c_str()));
@@ -135,14 +141,12 @@ Result<std::vector<LocalUnit>> UnitDirectory::list() {
   errno = 0;
   while (const dirent* entry = readdir(dir.get())) {
     const std::string name = entry->d_name;
-    const std::string path = unit_path(name);
-    struct stat info {};
-    if (name.starts_with(kTemporaryPrefix)) (void)unlink(path.c_str());
-    if (!check_unit_name(name) || stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    if (name.starts_with(kTemporaryPrefix)) (void)unlink(unit_path(name).c_str());
+    if (!is_unit_file(name)) {
       errno = 0;
       continue;
     }
-    Result<std::string> text = read_unit_file(path);
+    Result<std::string> text = read(name);
     if (!text && text.error().code == ErrorCode::not_found) continue;  // gone since readdir
     // One that somebody has made unreadable, or too large, is none that was put there. What fails
     // for a moment, as for want of descriptors, says nothing about the unit.
@@ -233,11 +237,7 @@ Status UnitDirectory::put_links_back() {
   Status all;
   while (const dirent* entry = readdir(dir.get())) {
     const std::string name = entry->d_name;
-    struct stat info {};
-    if (!check_unit_name(name) || stat(unit_path(name).c_str(), &info) != 0 ||
-        !S_ISREG(info.st_mode)) {
-      continue;
-    }
+    if (!is_unit_file(name)) continue;
     if (Status back = put_link_back(name); !back) all = back;
   }
   return all;

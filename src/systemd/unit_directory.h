@@ -63,6 +63,7 @@ class UnitDirectory {
  private:
   std::string note_path(const std::string& name) const { return notes_ + "/" + name; }
   std::string link_path(const std::string& name) const { return links_ + "/" + name; }
+  bool is_unit_file(const std::string& name) const;
   Result<std::string> note_of(const std::string& name) const;
   bool is_our_link(const std::string& name) const;
   Status put_link_back(const std::string& name);
