@@ -307,15 +307,25 @@ TEST_F(ApiTest, StoresTheUnitAndItsDesiredStateInOneTransaction) {
   EXPECT_EQ(unit.unit.mod_revision, unit.target.mod_revision);
 }
 
-TEST_F(ApiTest, AnUpdateThatChangesNothingWritesNothing) {
+TEST_F(ApiTest, AnUpdateSetsTheDesiredStateAlone) {
   EXPECT_EQ(put("a.service", body("launched")), 201);
   EXPECT_EQ(put("a.service", R"({"desiredState":"launched"})"), 204);
   EXPECT_EQ(put("a.service", body("launched")), 204);
-  EXPECT_EQ(backend_.commits, 1);
   EXPECT_EQ(put("a.service", R"({"desiredState":"loaded","currentState":"x","machineID":"y"})"),
             204);
-  EXPECT_EQ(backend_.commits, 2);
   EXPECT_EQ(target("a.service").state, UnitState::loaded);
+}
+
+// The mirror may lag: what it shows already may have been changed since.
+TEST_F(ApiTest, AnUpdateThatSeemsToChangeNothingIsMadeAllTheSame) {
+  EXPECT_EQ(put("a.service", body("launched")), 201);
+  bool done = false;
+  backend_.before_commit = [this, &done] {
+    if (std::exchange(done, true)) return;
+    backend_.put(keys().target("a.service"), encode(TargetRecord{.state = UnitState::loaded}));
+  };
+  EXPECT_EQ(put("a.service", R"({"desiredState":"launched"})"), 204);
+  EXPECT_EQ(target("a.service").state, UnitState::launched);
 }
 
 TEST_F(ApiTest, WhatReadsBackDifferentlyIsTheSameUnitAgain) {

@@ -115,8 +115,8 @@ WriteDecision update(const Registry& registry, const std::string& name, const Un
                                    "instance of it",
                                    name, state == UnitState::loaded ? "load" : "launch"));
   }
-  if (seen.target.value && seen.target->state == state) return answer(empty_answer(204));
-
+  // Written also where the mirror shows that state already: the mirror may lag behind what another
+  // user has changed since, and an answer from it would acknowledge what is not so.
   const TargetRecord target{.state = state, .restarts = restarts_of(seen)};
   const Keys& keys = registry.keys();
   Transaction transaction = unchanged_since(keys, name, seen);
@@ -273,9 +273,14 @@ WriteDecision decide_put_all(const Registry& registry, const std::vector<UnitEnt
   Transaction all;
   for (const UnitEntity& unit : wanted) {
     WriteDecision one = decide_put(registry, unit.name, unit);
-    int code = one.answer.status;
-    // With options this can only say that the unit has them already.
-    if (code == 409 && !unit.options.empty()) code = 204;
+    if (one.answer.status == 409 && !unit.options.empty()) {
+      // This can only say that the unit has them already; it is to be so when it is answered, too.
+      const Unit& held = *registry.unit(unit.name);
+      UnitEntity as_it_is = unit;
+      as_it_is.desired_state = to_string(held.desired());
+      one = update(registry, unit.name, as_it_is, held);
+    }
+    const int code = one.answer.status;
     if (code >= 400) {
       const Result<ErrorEntity> error = error_from_json(one.answer.body);
       return refuse(code, fmt::format("unit {}: {} (nothing was changed, the other units of the "
@@ -283,7 +288,6 @@ WriteDecision decide_put_all(const Registry& registry, const std::vector<UnitEnt
                                       unit.name, error ? error->message : std::string()));
     }
     results.push_back({unit.name, code});
-    if (!one.transaction) continue;
     std::ranges::move(one.transaction->compares, std::back_inserter(all.compares));
     for (Operation& operation : one.transaction->operations) {
       // Several units may each change what is asked for; a transaction writes a key once.
@@ -299,9 +303,7 @@ WriteDecision decide_put_all(const Registry& registry, const std::vector<UnitEnt
                                    "bytes in the registry, and the limit is {}; send fewer at once",
                                    bytes, limits::kTransactionBytes));
   }
-  ApiResponse done = json_answer(to_json(results));
-  if (all.operations.empty()) return answer(std::move(done));
-  return {std::move(done), std::move(all)};
+  return {json_answer(to_json(results)), std::move(all)};
 }
 
 WriteDecision decide_restart(const Registry& registry, const std::string& name) {

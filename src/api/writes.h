@@ -19,7 +19,8 @@ struct WriteDecision {
   std::optional<Transaction> transaction;
 };
 
-// PUT of the unit `name`, which has been checked, as has the word of `wanted.desired_state`.
+// PUT of the unit `name`, which has been checked, as has the word of `wanted.desired_state`. A unit
+// that is as it is wanted is written all the same: only a transaction shows that it still is so.
 WriteDecision decide_put(const Registry& registry, const std::string& name,
                          const UnitEntity& wanted);
 

@@ -68,14 +68,27 @@ void ApiJudge::on_answer(const Asked& asked, const ApiResponse& answer) {
     if (answer.status == 200) judge_read(asked, answer);
     return;
   }
-  // Of several at a time it is not known whose a write was, and one may have had nothing to change.
-  if (answer.status >= 300 || asked.key.empty() || !asked.alone) return;
+  if (answer.status >= 300 || asked.key.empty()) return;
   // The first write of that key since it was asked is no later than its own.
   const std::vector<Revision>& writes = writes_[asked.key];
   const auto own = std::ranges::upper_bound(writes, asked.revision);
-  if (own == writes.end()) return;  // it had nothing to change
-  Revision& newest = own_writes_[asked.machine];
-  newest = std::max(newest, *own);
+  if (own == writes.end()) {
+    blame_(Promise::changes_are_made,
+           fmt::format("{} acknowledges {} {}, and nothing was written since it was asked",
+                       asked.machine, asked.method, asked.path));
+    return;
+  }
+  if (!asked.alone) return;  // of several at a time it is not known whose a write was
+  std::map<Time, Revision>& acknowledged = own_writes_[asked.machine];
+  const Revision newest = acknowledged.empty() ? 1 : acknowledged.rbegin()->second;
+  acknowledged[cluster_.loop.now()] = std::max(newest, *own);
+}
+
+Revision ApiJudge::own_write_before(const Asked& asked) const {
+  const auto found = own_writes_.find(asked.machine);
+  if (found == own_writes_.end()) return 1;
+  const auto later = found->second.upper_bound(asked.at);
+  return later == found->second.begin() ? 1 : std::prev(later)->second;
 }
 
 bool ApiJudge::load(Revision revision, Registry& registry) const {
@@ -87,8 +100,7 @@ bool ApiJudge::load(Revision revision, Registry& registry) const {
 void ApiJudge::judge_read(const Asked& asked, const ApiResponse& answer) {
   const int percent = cluster_.mass_loss_percent();
   Registry registry{Keys()};
-  const auto own = own_writes_.find(asked.machine);
-  const Revision oldest = std::max<Revision>(own == own_writes_.end() ? 1 : own->second, 1);
+  const Revision oldest = own_write_before(asked);
   const auto blame = [&](std::string_view how) {
     blame_(Promise::shows_what_was,
            fmt::format("{} answers GET {} {}", asked.machine, asked.path, how));

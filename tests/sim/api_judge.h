@@ -19,6 +19,7 @@ struct Asked {
   std::string path;
   std::string key = {};   // that it writes, if it does
   Revision revision = 0;  // the newest when it was asked
+  Time at = {};           // when it was asked
   bool alone = true;      // nobody else asked for a change of that key at about the same time
 };
 
@@ -33,13 +34,16 @@ class ApiJudge {
 
  private:
   void judge_read(const Asked& asked, const ApiResponse& answer);
+  // The newest write that its machine had acknowledged when it was asked, or 1.
+  Revision own_write_before(const Asked& asked) const;
   // The registry at a revision; nothing if it has been compacted.
   bool load(Revision revision, Registry& registry) const;
 
   const Cluster& cluster_;
   Blame blame_;
   std::map<std::string, std::vector<Revision>> writes_;  // by key
-  std::map<std::string, Revision> own_writes_;  // by machine: the newest that it has acknowledged
+  // By machine: the newest that it has acknowledged, from when on.
+  std::map<std::string, std::map<Time, Revision>> own_writes_;
 };
 
 // What is not so in what is said about why a unit is not where it should be; empty if all is.

@@ -212,6 +212,7 @@ SimMachine* Deeds::running(const Words& words) {
 
 void Deeds::ask(Asked asked, const std::string& body) {
   asked.revision = cluster_.etcd.revision();
+  asked.at = cluster_.loop.now();
   const std::string machine = asked.machine;
   const std::string method = asked.method;
   const std::string path = asked.path;

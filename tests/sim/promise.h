@@ -22,11 +22,12 @@ enum class Promise {
   no_needless_reload,  // systemd is not made to read its files again and again
   runs_once,           // what was given away while a machine was cut off stops there within a bound
   shows_what_was,  // the API shows the registry as it was at one revision, no older than own writes
-  true_reasons,    // what is said about a unit without a place is so
-  comes_to_rest,   // all healed, systemd is as the registry wants it within a bounded time
-  rests,           // and from then on nothing moves
-  time_passes,     // no endless work in one moment
-  same_trace,      // the same life goes the same way again
+  changes_are_made,  // what the API acknowledges has been written
+  true_reasons,      // what is said about a unit without a place is so
+  comes_to_rest,     // all healed, systemd is as the registry wants it within a bounded time
+  rests,             // and from then on nothing moves
+  time_passes,       // no endless work in one moment
+  same_trace,        // the same life goes the same way again
   no_crash,
 };
 
@@ -52,6 +53,8 @@ inline std::string_view to_string(Promise promise) {
       return "runs-once";
     case Promise::shows_what_was:
       return "shows-what-was";
+    case Promise::changes_are_made:
+      return "changes-are-made";
     case Promise::true_reasons:
       return "true-reasons";
     case Promise::comes_to_rest:
