@@ -185,7 +185,8 @@ void Api::Impl::route(std::string_view path, const ApiRequest& request, const Re
   if (const std::optional<std::string> unit = element_below("/units/", path)) {
     return handle_unit(*unit, request, std::move(reply));
   }
-  if (path.ends_with(kRestart)) {
+  // An encoded slash belongs to a name, which then is none.
+  if (path.ends_with(kRestart) && target.raw_path.ends_with(kRestart)) {
     const std::string_view unit = path.substr(0, path.size() - kRestart.size());
     if (const std::optional<std::string> name = element_below("/units/", unit)) {
       return handle_restart(*name, request, std::move(reply));

@@ -50,6 +50,7 @@ TEST_F(ApiTest, PathsAndMethods) {
       {"GET", "/fleet/v1units", 404},
       {"GET", "/favicon.ico", 404},
       {"DELETE", "/fleet/v1/units/a%2Fb.service", 404},
+      {"POST", "/fleet/v1/units/a.service%2Frestart", 404},
       {"GET", "/fleet/v1/state/a/b", 404},
       {"HEAD", "/fleet/v1/units/a.service", 405},
       {"HEAD", "/fleet/v1/state/a.service", 405},
@@ -410,6 +411,8 @@ TEST_F(ApiTest, StateOfOneUnit) {
   report("m2", "a.service", UnitState::launched);
   EXPECT_EQ(unit_state_from_json(get("/state/a.service").body)->machine_id, "m2");
   EXPECT_EQ(put("a.service", R"({"options":[null]})"), 400);
+  EXPECT_EQ(ask("DELETE", "/fleet/v1/units/a.service").status, 204);
+  EXPECT_EQ(get("/state/a.service").status, 404) << "it is destroyed, wherever it still is";
 }
 
 TEST_F(ApiTest, StatesAreFilteredAndOnlyOfMachinesThatAreThere) {

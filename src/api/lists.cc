@@ -92,7 +92,9 @@ ApiResponse get_unit(const Registry& registry, const std::string& name) {
 
 ApiResponse get_state(const Registry& registry, const std::string& name) {
   const Unit* unit = registry.unit(name);
-  if (unit == nullptr) return error_answer(404, fmt::format("unit {} does not exist", name));
+  if (unit == nullptr || !has_unit(*unit)) {
+    return error_answer(404, fmt::format("unit {} does not exist", name));
+  }
   const std::string target = registry.target_machine(*unit);
   std::optional<UnitStateEntity> found;
   for (const auto& [machine, state] : unit->states) {

@@ -71,7 +71,8 @@ Result<RequestTarget> parse_request_target(std::string_view text) {
   text = without_authority(text);
   RequestTarget target;
   const std::size_t question = text.find('?');
-  std::optional<std::string> path = percent_decode(text.substr(0, question), false);
+  target.raw_path = text.substr(0, question);
+  std::optional<std::string> path = percent_decode(target.raw_path, false);
   if (!path || !path->starts_with('/')) {
     return fail(ErrorCode::invalid, "the path of the request is malformed");
   }

@@ -12,6 +12,7 @@ namespace fleet {
 
 struct RequestTarget {
   std::string path;                                        // decoded; not empty
+  std::string raw_path;                                    // as it was sent
   std::string raw_query;                                   // without '?'
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
 

@@ -26,7 +26,8 @@ HttpResponse to_http(ApiResponse api, const std::string& version) {
   HttpResponse response;
   response.status = api.status;
   response.body = std::move(api.body);
-  response.headers.push_back({"Server", "fleetd/" + version});
+  // 1.0 leaves it out where it cannot answer (behaviour document, section 5).
+  if (api.status != 503) response.headers.push_back({"Server", "fleetd/" + version});
   if (!api.content_type.empty()) response.headers.push_back({"Content-Type", api.content_type});
   if (!api.location.empty()) response.headers.push_back({"Location", api.location});
   return response;
