@@ -172,22 +172,31 @@ void DecisionJudge::judge_loss(const std::string& lost, const std::string& unit)
            fmt::format("{} is taken for lost and {} moves {} ms after a new leader began", lost,
                        unit, std::chrono::milliseconds((now - leads_since_) / 1ms).count()));
   }
-  if (now - std::max(leads_since_, since(troubled_)) > kCalm && is_outage()) {
+  // It may have been called dead before, and a unit that its user stopped and started is placed
+  // now.
+  const auto absent = absent_since_.find(lost);
+  const Time called_dead =
+      absent == absent_since_.end() ? now : std::min(now, absent->second + cluster_.ttl() / 3);
+  const bool calm = now - std::max(leads_since_, since(troubled_)) > kCalm;
+  if (calm && is_outage(now) && is_outage(called_dead)) {
     blame_(Promise::lost_with_care,
            fmt::format("{} is taken for lost and {} moves while so many are missing", lost, unit));
   }
 }
 
-// By those that have been missing for so short that nobody can have been called dead before.
-bool DecisionJudge::is_outage() const {
-  const Time now = cluster_.loop.now();
+// By those that had been missing for so short that nobody can have been called dead before.
+bool DecisionJudge::is_outage(Time when) const {
   std::size_t present = 0;
   std::size_t missing = 0;
   for (const auto& [id, machine] : cluster_.mirror.machines()) {
-    if (machine.is_present()) ++present;
     const auto absent = absent_since_.find(id);
-    if (absent == absent_since_.end() || machine.is_present()) continue;
-    const Duration time = now - absent->second;
+    const bool known = absent != absent_since_.end();
+    if (machine.is_present() || (known && absent->second > when)) {
+      ++present;
+      continue;
+    }
+    if (!known) continue;
+    const Duration time = when - absent->second;
     if (time < kSeen || time >= cluster_.ttl() / 3) continue;
     missing += std::ranges::any_of(machine.units, [&, &on = id](const std::string& name) {
       const Unit& unit = *cluster_.mirror.unit(name);

@@ -38,7 +38,7 @@ class DecisionJudge {
   void judge_others(const Place& place);
   void judge_loss(const std::string& lost, const std::string& unit);
   bool is_present(const std::string& machine) const;
-  bool is_outage() const;
+  bool is_outage(Time when) const;
   Was was(const Place& place) const;
 
   const Cluster& cluster_;

@@ -99,6 +99,9 @@ class Maker {
         // Another content is mostly other work with the same wishes.
         const Words wishes = i == 0 || random_.chance(70) ? one : content();
         words.insert(words.end(), wishes.begin(), wishes.end());
+        for (const std::string& wish : wishes) {
+          if (wish.starts_with("of=")) followers_.push_back({unit, i, wish.substr(3)});
+        }
         words.push_back(fmt::format("mark={}", i));
         plan_.setup.push_back(std::move(words));
       }
@@ -331,9 +334,19 @@ class Maker {
 
   // A record of an unknown version, or none where one was.
   void damage(const std::string& id) {
+    if (!followers_.empty() && random_.chance(30)) return lose_what_is_followed(id);
     static const std::vector<std::string> kKinds = {"unit", "target", "schedule", "state"};
     add({random_.chance(60) ? "damage" : "lose", random_.one_of(kKinds), any_unit(), id});
     add_later(a_while(), {"mend"});
+  }
+
+  // In the moment in which the follower is put beside it.
+  void lose_what_is_followed(const std::string& contact) {
+    const auto& [unit, content, followed] = random_.one_of(followers_);
+    add({"put", contact, unit, "launched", std::to_string(content)});
+    const auto delay = milliseconds(random_.between(0, 100));
+    for (const std::string& id : machines_) add_later(delay, {"lose", "schedule", followed, id});
+    add_later(delay + a_while(), {"mend"});
   }
 
   void befall_store() {
@@ -365,7 +378,13 @@ class Maker {
   std::vector<std::string> machines_;
   std::vector<std::string> units_;
   std::vector<std::int64_t> contents_;  // how many each unit has
-  std::int64_t latency_ = 0;            // of systemd, in ms
+  struct Follower {
+    std::string unit;
+    std::int64_t content = 0;
+    std::string followed;
+  };
+  std::vector<Follower> followers_;
+  std::int64_t latency_ = 0;  // of systemd, in ms
   Duration now_{};
   std::size_t phase_began_ = 0;  // its first action
 };
