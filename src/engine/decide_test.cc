@@ -219,6 +219,10 @@ TEST_F(DecideTest, InactiveUnitsDoNotMatter) {
   builder_.unit("t@.service", "Global=true\nConflicts=*");
   builder_.unit(kA);
   EXPECT_EQ(words(), "m1 launched: the least loaded machine that may run it");
+
+  builder_.machine("m1", {{"disk", "ssd"}});
+  builder_.unit("h.service", "Global=true\nMachineMetadata=disk=ssd", UnitState::inactive);
+  EXPECT_EQ(words(), "m1 launched: the least loaded machine that may run it");
 }
 
 TEST_F(DecideTest, OfTwoThatHaveComeIntoConflictOnlyOneLeaves) {

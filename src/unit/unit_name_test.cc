@@ -155,7 +155,8 @@ TEST(ExpandSpecifiers, LeavesTheRest) {
   const UnitName name = split_unit_name("x\\x2dy@1.service");
   EXPECT_EQ(expand_specifiers("%H %m 100% %", name), "%H %m 100% %");
   EXPECT_EQ(expand_specifiers("%p", name), "x\\x2dy");  // not unescaped
-  EXPECT_EQ(expand_specifiers("%%i", name), "%1");      // %% is nothing special
+  EXPECT_EQ(expand_specifiers("%N", name), "x\\x2dy@1");
+  EXPECT_EQ(expand_specifiers("%%i", name), "%1");  // %% is nothing special
   EXPECT_EQ(expand_specifiers("", name), "");
 }
 
