@@ -110,10 +110,12 @@ def test_a_fleet_1_0_that_runs_is_not_stopped_by_the_installation(fresh):
     fresh.run("systemctl", "daemon-reload")
     fresh.run("systemctl", "start", "fleet.service")
     before = fleetd(fresh)
-    said = fresh.run("apt-get", "install", "--yes", *sorted(f"/root/{file.name}" for file in (fresh.root / "root").glob("*.deb")),
-                     timeout=120)
-    assert "another fleet runs here" in said.stdout + said.stderr, said
-    assert fleetd(fresh) == before and not (fresh.root / "root/stopped").exists()
+    files = sorted(f"/root/{file.name}" for file in (fresh.root / "root").glob("*.deb"))
+    # An upgrade before the migration has ended, and a removal, stop it no more than the installation does.
+    for action in (("install", *files), ("install", "--reinstall", *files), ("remove", "fleet")):
+        said = fresh.run("apt-get", "--yes", *action, timeout=120)
+        assert "another fleet runs here" in said.stdout + said.stderr, said
+        assert fleetd(fresh) == before and not (fresh.root / "root/stopped").exists(), action
 
 
 def test_fleetd_has_few_rights(running):
