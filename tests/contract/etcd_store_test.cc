@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/contract/etcd_process.h"
+#include "tests/contract/slow_proxy.h"
 #include "tests/contract/store_contract.h"
 #include "tests/contract/test_loop.h"
 
@@ -182,6 +183,32 @@ TEST_F(EtcdStoreTest, AReadOutlivesCompactionBetweenItsPages) {
   ASSERT_TRUE(result->has_value()) << result->error().message;
   EXPECT_EQ((*result)->values.size(), 301U);
   EXPECT_EQ((*result)->revision, last + 1);
+}
+
+// Whoever reads in vain reads again, and at last the way carries the pages in time.
+TEST_F(EtcdStoreTest, ARegistryIsReadAlsoOverASlowWay) {
+  EtcdProcess etcd({});
+  etcd.start();
+  connect(options_for({etcd.url()}));
+  wait_until_ready();
+  constexpr int kKeys = 500;
+  for (int i = 0; i < kKeys; i += 100) {
+    std::vector<Operation> puts;
+    for (int k = i; k < i + 100; ++k) {
+      puts.emplace_back(put_of("p/" + std::to_string(10000 + k), std::string(2000, 'x')));
+    }
+    ASSERT_TRUE(commit(std::move(puts)).has_value());
+  }
+  const std::string url = etcd.url();
+  const SlowProxy proxy(std::stoi(url.substr(url.rfind(':') + 1)), 400'000);
+  EtcdOptions options = options_for({"http://127.0.0.1:" + std::to_string(proxy.port())});
+  options.request_timeout = seconds(1);
+  connect(options);
+  EXPECT_FALSE(read(under("p/")).has_value()) << "the way is not slow";
+  wait_until([&] {
+    const auto all = read(under("p/"));
+    return all.has_value() && all->values.size() == kKeys;
+  });
 }
 
 // A large registry may take longer than one request may.

@@ -16,6 +16,9 @@
 namespace fleet {
 namespace {
 
+// A page of so many is small enough for any way to etcd, and large enough for any registry.
+constexpr std::int64_t kFewPageKeys = 32;
+
 namespace pb = etcdserverpb;
 using etcd::Call;
 using etcd::Client;
@@ -44,7 +47,8 @@ class EtcdStore::Impl {
  public:
   Impl(EventLoop& loop, const EtcdOptions& options, Endpoints for_calls, Endpoints for_leases)
       : request_timeout_(options.request_timeout),
-        page_keys_(std::max<std::int64_t>(options.page_keys, 1)),
+        most_page_keys_(std::max<std::int64_t>(options.page_keys, 1)),
+        page_keys_(most_page_keys_),
         credentials_(std::make_shared<etcd::Credentials>(options.username, options.password)),
         client_(loop, std::move(for_calls), credentials_, options.request_timeout),
         watcher_(client_),
@@ -96,7 +100,8 @@ class EtcdStore::Impl {
   }
 
   const Duration request_timeout_;
-  const std::int64_t page_keys_;
+  const std::int64_t most_page_keys_;
+  std::int64_t page_keys_;  // that the next read asks for at once
   const std::shared_ptr<etcd::Credentials> credentials_;
   Client client_;
   etcd::Watcher watcher_;
@@ -151,6 +156,9 @@ void EtcdStore::Impl::on_page(const std::shared_ptr<Read>& read,
     read->next_key = read->result.values.back().key + '\0';
     return read_page(read);
   }
+  if (std::ssize(read->result.values) >= page_keys_) {
+    page_keys_ = std::min(page_keys_ * 2, most_page_keys_);
+  }
   read->done(std::move(read->result));
 }
 
@@ -159,6 +167,12 @@ void EtcdStore::Impl::on_page_failed(const std::shared_ptr<Read>& read,
   if (failure.verdict == Verdict::page_too_large && read->limit > 1) {
     read->limit = std::max<std::int64_t>(read->limit / 8, 1);
     return read_page(read);
+  }
+  if (failure.status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED &&
+      read->limit > kFewPageKeys) {
+    // A page may take longer than a request has, on a slow way to etcd. Only the next read asks for
+    // less: this one has had its time.
+    page_keys_ = std::min(page_keys_, std::max(read->limit / 8, kFewPageKeys));
   }
   const bool has_pages = read->result.revision != 0;
   if (failure.error.code == ErrorCode::compacted && read->newest && has_pages) {
