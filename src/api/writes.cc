@@ -102,14 +102,8 @@ WriteDecision create(const Registry& registry, const std::string& name, const Un
 }
 
 // Sets the desired state and leaves the unit as it is.
-WriteDecision update(const Registry& registry, const std::string& name, const UnitEntity& wanted,
+WriteDecision update(const Registry& registry, const std::string& name, UnitState state,
                      const Unit& seen) {
-  if (wanted.desired_state.empty()) {
-    return refuse(409, fmt::format("unit {} exists, and the request changes nothing about it: give "
-                                   "a desiredState or other options",
-                                   name));
-  }
-  const UnitState state = state_of(wanted);
   if (state != UnitState::inactive && split_unit_name(name).is_template()) {
     return refuse(400, fmt::format("unit {} is a template, which can only be inactive: {} an "
                                    "instance of it",
@@ -258,14 +252,19 @@ WriteDecision decide_put(const Registry& registry, const std::string& name,
   }
   if (wanted.options.empty()) {
     if (!seen.unit.value) return refuse_unreadable(seen);
-    return update(registry, name, wanted, seen);
+  } else {
+    const Result<UnitRecord> record = record_of(name, wanted);
+    if (!record) return refuse(400, record.error().message);
+    const bool same = seen.unit.value && seen.unit->hash == record->hash;
+    // A record that cannot be read is replaced, which mends it.
+    if (!same || !seen.target.error.empty()) return create(registry, name, wanted, seen);
   }
-  const Result<UnitRecord> record = record_of(name, wanted);
-  if (!record) return refuse(400, record.error().message);
-  const bool same = seen.unit.value && seen.unit->hash == record->hash;
-  // A record that cannot be read is replaced, which mends it.
-  if (!same || !seen.target.error.empty()) return create(registry, name, wanted, seen);
-  return update(registry, name, wanted, seen);
+  if (wanted.desired_state.empty()) {
+    return refuse(409, fmt::format("unit {} exists, and the request changes nothing about it: give "
+                                   "a desiredState or other options",
+                                   name));
+  }
+  return update(registry, name, state_of(wanted), seen);
 }
 
 WriteDecision decide_put_all(const Registry& registry, const std::vector<UnitEntity>& wanted) {
@@ -276,9 +275,7 @@ WriteDecision decide_put_all(const Registry& registry, const std::vector<UnitEnt
     if (one.answer.status == 409 && !unit.options.empty()) {
       // This can only say that the unit has them already; it is to be so when it is answered, too.
       const Unit& held = *registry.unit(unit.name);
-      UnitEntity as_it_is = unit;
-      as_it_is.desired_state = to_string(held.desired());
-      one = update(registry, unit.name, as_it_is, held);
+      one = update(registry, unit.name, held.desired(), held);
     }
     const int code = one.answer.status;
     if (code >= 400) {

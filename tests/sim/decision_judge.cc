@@ -172,8 +172,7 @@ void DecisionJudge::judge_loss(const std::string& lost, const std::string& unit)
            fmt::format("{} is taken for lost and {} moves {} ms after a new leader began", lost,
                        unit, std::chrono::milliseconds((now - leads_since_) / 1ms).count()));
   }
-  // It may have been called dead before, and a unit that its user stopped and started is placed
-  // now.
+  // It may have been called dead before: what its user stopped then and starts now is placed anew.
   const auto absent = absent_since_.find(lost);
   const Time called_dead =
       absent == absent_since_.end() ? now : std::min(now, absent->second + cluster_.ttl() / 3);

@@ -30,7 +30,7 @@ struct EtcdOptions {
   std::string username;
   std::string password;
 
-  std::int64_t page_keys = 1000;  // that one request of a read asks for
+  std::int64_t page_keys = 1000;  // that one request of a read asks for at most
 };
 
 class EtcdStore final : public Store {
