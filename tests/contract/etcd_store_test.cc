@@ -22,13 +22,13 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 Put put_of(std::string key, std::string value = "") {
   return {.key = std::move(key), .value = std::move(value), .lease = 0};
 }
 
-class EtcdStoreTest : public testing::Test {
+class EtcdStoreTest : public ::testing::Test {
  protected:
   void connect(const EtcdOptions& options) {
     auto made = EtcdStore::make(loop_, options);

@@ -1,6 +1,6 @@
 // The contract of the Store port (src/store/store.h) as a test suite. A store joins with
 //
-//   INSTANTIATE_TEST_SUITE_P(Name, StoreContract, testing::Values(StoreFactory{"name", make}));
+//   INSTANTIATE_TEST_SUITE_P(Name, StoreContract, ::testing::Values(StoreFactory{"name", make}));
 //
 // in a program that is linked with store_contract_*.cc.
 #pragma once
@@ -80,7 +80,7 @@ struct Kept {
   }
 };
 
-class StoreContract : public testing::TestWithParam<StoreFactory> {
+class StoreContract : public ::testing::TestWithParam<StoreFactory> {
  protected:
   StoreContract() : world_(GetParam().make(loop_)), store_(world_->session()) {}
 
