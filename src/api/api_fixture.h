@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "api/json/entities.h"
+#include "base/sha1.h"
 #include "tests/support/fake_api_backend.h"
 #include "tests/support/virtual_loop.h"
 
@@ -75,6 +76,10 @@ class ApiFixture : public testing::Test {
   void schedule(const std::string& machine, const std::string& name, UnitState state) {
     ScheduleRecord record;
     record.state = state;
+    if (state != UnitState::inactive) {
+      record.text = "text";
+      record.hash = sha1_hex(record.text);
+    }
     backend_.put(keys().schedule(machine, name), encode(record));
   }
   void report(const std::string& machine, const std::string& name, UnitState current) {

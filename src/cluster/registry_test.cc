@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/sha1.h"
+
 namespace fleet {
 namespace {
 
@@ -55,7 +57,7 @@ UnitRecord unit_record(const std::string& command, bool global = false) {
 }
 
 std::string schedule_value(UnitState state) {
-  return encode(ScheduleRecord{.state = state, .text = {}, .hash = {}, .reason = {}});
+  return encode(ScheduleRecord{.state = state, .text = "t", .hash = sha1_hex("t"), .reason = {}});
 }
 
 std::string state_value(const UnitRecord& unit, UnitState current) {

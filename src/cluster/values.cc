@@ -347,7 +347,8 @@ Result<ScheduleRecord> decode_schedule(std::string_view json) {
   in.text("reason", record.reason, Need::optional);
   in.text("text", record.text, Need::optional);
   // The file and its hash are one: what is not whole must not be put in place of what runs.
-  const bool has_file = !record.text.empty() || !record.hash.empty();
+  const bool has_file =
+      record.state != UnitState::inactive || !record.text.empty() || !record.hash.empty();
   if (in.good() && has_file) in.check_hash(record.text, record.hash);
   return in.finish(std::move(record));
 }

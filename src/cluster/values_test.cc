@@ -91,7 +91,9 @@ TEST(ValuesTest, ADecisionWhoseFileIsNotTheOneOfItsHashIsAnError) {
   torn.text = "[A]\n";
   ScheduleRecord empty = whole;
   empty.text.clear();
-  for (const ScheduleRecord& record : {torn, empty}) {
+  ScheduleRecord bare = empty;
+  bare.hash.clear();
+  for (const ScheduleRecord& record : {torn, empty, bare}) {
     const Result<ScheduleRecord> read = decode_schedule(encode(record));
     ASSERT_FALSE(read);
     EXPECT_NE(read.error().message.find("the hash of the text is"), std::string::npos);
