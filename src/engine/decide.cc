@@ -406,7 +406,6 @@ class Decider {
     for (const auto& [machine, state] : unit_.states) {
       if (unit_.schedule.contains(machine) || !reports_unit(machine)) continue;
       if (!refusal_of(machine)) return Choice{machine, "it runs there already", false};
-      if (is_leaving(machine)) continue;  // stops it by itself
       withdraw(machine, "the machine " + *refusal_of(machine));
       return Choice{machine, {}, /*waits_for_stop=*/true};
     }

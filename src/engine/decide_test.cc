@@ -283,6 +283,17 @@ TEST_F(DecideTest, AMachineThatLeavesHandsItsUnitsOverByItself) {
   EXPECT_EQ(words(), "m2 launched: the least loaded machine that may run it");
 }
 
+// Its record is lost, so that it does not know that it is to stop the unit.
+TEST_F(DecideTest, AMachineThatLeavesIsToldToStopAUnitWhoseRecordIsLost) {
+  machines({"m2"});
+  builder_.machine("m1", {}, /*leaving=*/true);
+  builder_.unit(kA);
+  builder_.state("m1", kA);
+  EXPECT_EQ(words(),
+            "m1 inactive: the machine its fleetd is being stopped| it moves once machine m1 has "
+            "stopped it");
+}
+
 TEST_F(DecideTest, AdoptsAnOrphanWhereItRuns) {
   machines({"m1", "m2"});
   builder_.unit(kA);
