@@ -140,6 +140,11 @@ void FakeSystemd::put_file(const std::string& name, const std::string& text) {
   file.version = next_id_++;
 }
 
+void FakeSystemd::put_file_before(const std::string& name, const std::string& path,
+                                  const std::string& text) {
+  files_before_.insert_or_assign(name, FileBefore{path, text});
+}
+
 void FakeSystemd::disconnect() {
   if (!std::exchange(connected_, false)) return;
   const std::map<ClientId, Client> clients = clients_;
@@ -164,6 +169,7 @@ void FakeSystemd::reboot() {
   }
   units_.clear();
   files_.clear();
+  files_before_.clear();
   invocations_.clear();
   connect();
 }
@@ -174,6 +180,7 @@ UnitStatus FakeSystemd::status(const std::string& name) const {
   status.active_state = "inactive";
   status.sub_state = "dead";
   const auto file = files_.find(name);
+  const auto before = files_before_.find(name);
   if (!systemd_can_have(name)) {
     status.load_state = "error";
     status.load_error = "systemd can have no unit of this name";
@@ -183,6 +190,10 @@ UnitStatus FakeSystemd::status(const std::string& name) const {
     status.sub_state = unit->second.sub_state;
     status.job_pending = unit->second.job.has_value();
     status.needs_reload = file == files_.end() || file->second.version != unit->second.version;
+    status.other_file = unit->second.other_file;
+  } else if (before != files_before_.end()) {
+    status.load_state = load_state_of(name, before->second.text);
+    status.other_file = before->second.path;
   } else if (file != files_.end()) {
     status.load_state = load_state_of(name, file->second.text);
   }
@@ -305,7 +316,9 @@ void FakeSystemd::load(const std::string& name, Unit& unit) const {
     unit.load_state = "not-found";
     return;
   }
-  unit.text = file->second.text;
+  const auto before = files_before_.find(name);
+  unit.other_file = before != files_before_.end() ? before->second.path : "";
+  unit.text = before != files_before_.end() ? before->second.text : file->second.text;
   unit.version = file->second.version;
   unit.load_state = load_state_of(name, unit.text);
 }

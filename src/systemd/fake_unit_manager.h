@@ -103,6 +103,8 @@ class FakeSystemd {
   void stop_by_hand(const std::string& name);
   void crash(const std::string& name);                              // the unit's process dies
   void put_file(const std::string& name, const std::string& text);  // any file name
+  // A unit file at `path`, which systemd reads instead of fleet's from now on.
+  void put_file_before(const std::string& name, const std::string& path, const std::string& text);
 
   // The connection of every client breaks, and is back.
   void disconnect();
@@ -136,6 +138,11 @@ class FakeSystemd {
     std::uint64_t version = 0;  // systemd goes by the time of change, not by the text
   };
 
+  struct FileBefore {
+    std::string path;
+    std::string text;
+  };
+
   struct Job {
     JobId id = 0;
     Verb verb = Verb::start;
@@ -146,6 +153,7 @@ class FakeSystemd {
   struct Unit {
     std::string text;          // of its file, as last read
     std::string running_text;  // as read when it was started
+    std::string other_file;    // the path of a file that was read instead of fleet's
     std::uint64_t version = 0;
     std::string load_state = "loaded";
     std::string active_state = "inactive";
@@ -198,6 +206,7 @@ class FakeSystemd {
   Duration latency_{};
   bool connected_ = true;
   std::map<std::string, File> files_;
+  std::map<std::string, FileBefore> files_before_;
   std::map<std::string, Unit> units_;
   std::map<std::string, FakeScript> scripts_;
   std::map<std::string, std::uint64_t> invocations_;

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <sstream>
 #include <utility>
 
 #include <systemd/sd-bus.h>
@@ -15,6 +16,7 @@
 #include "systemd/unit_observer.h"
 #include "systemd/unit_properties.h"
 #include "systemd/unit_query.h"
+#include "unit/unit_file.h"
 #include "unit/unit_name.h"
 
 namespace fleet {
@@ -50,9 +52,29 @@ std::string links_directory(const SdbusUnitManager::Options& options) {
   return base + "/systemd/user";
 }
 
+// systemd.unit(5), "Unit File Load Path": what comes before /run/systemd/system.
+std::vector<std::string> directories_before_links(const SdbusUnitManager::Options& options) {
+  if (options.user) return {"/etc/systemd/user"};
+  return {"/etc/systemd/system.control", "/run/systemd/system.control",
+          "/run/systemd/transient",      "/run/systemd/generator.early",
+          "/etc/systemd/system",         "/etc/systemd/system.attached"};
+}
+
 // Only files with such a section can have been enabled.
 bool has_install_section(const std::string& text) {
   return text.contains("[Install]");
+}
+
+// The units that Also= of the file names.
+std::vector<std::string> named_by_also(const std::string& text) {
+  std::vector<std::string> names;
+  const auto file = parse_unit_file(text);
+  if (!file) return names;
+  for (const std::string& value : file->values("Install", "Also")) {
+    std::istringstream words(value);
+    for (std::string name; words >> name;) names.push_back(std::move(name));
+  }
+  return names;
 }
 
 }  // namespace
@@ -61,7 +83,8 @@ class SdbusUnitManager::Impl {
  public:
   Impl(FdLoop& loop, const Options& options)
       : loop_(loop),
-        files_(options.units_directory, links_directory(options), boot_id()),
+        files_(options.units_directory, links_directory(options), directories_before_links(options),
+               boot_id()),
         bus_(loop, options.user, handlers()),
         jobs_(bus_),
         observer_(
@@ -74,12 +97,17 @@ class SdbusUnitManager::Impl {
     Done done = later(std::move(user_done));
     if (Status valid = check_unit_name(name); !valid) return done(valid);
     const Result<std::string> old_text = files_.read(name);
-    auto place = [this, name, text = std::move(text), enable, done](const Status& disabled) {
+    auto place = [this, name, old = old_text.value_or(""), text = std::move(text), enable,
+                  done](const Status& disabled) {
       if (!disabled) return done(disabled);
       const Status written = files_.write(name, text);
       observer_.file_changed(name);
       if (!written) return done(written);
-      when_noticeable([this, name, enable, done] { enable ? enable_unit(name, done) : done({}); });
+      when_noticeable([this, name, old, enable, done] {
+        enable_others(name, old, [this, name, enable, done](const Status& enabled) {
+          enabled&& enable ? enable_unit(name, done) : done(enabled);
+        });
+      });
     };
     // Links that the old file asked for are not those of the new one.
     if (old_text && has_install_section(*old_text)) {
@@ -92,13 +120,17 @@ class SdbusUnitManager::Impl {
   void remove(const std::string& name, Done user_done) {
     Done done = later(std::move(user_done));
     if (Status valid = check_unit_name(name); !valid) return done(valid);
-    auto forget = [this, name, done](const Status& disabled) {
+    const Result<std::string> text = files_.read(name);
+    auto forget = [this, name, old = text.value_or(""), done](const Status& disabled) {
       if (!disabled) return done(disabled);
       if (Status removed = files_.remove(name); !removed) return done(removed);
       observer_.file_changed(name);
-      when_noticeable([this, name, done] { reset_failed(name, done); });
+      when_noticeable([this, name, old, done] {
+        enable_others(name, old, [this, name, done](const Status& enabled) {
+          enabled ? reset_failed(name, done) : done(enabled);
+        });
+      });
     };
-    const Result<std::string> text = files_.read(name);
     const bool can_be_enabled = text ? has_install_section(*text) : files_.has_traces(name);
     if (can_be_enabled) {
       disable_unit(name, forget);
@@ -125,6 +157,7 @@ class SdbusUnitManager::Impl {
     if (Status valid = check_unit_name(name); !valid) return done(std::unexpected(valid.error()));
     done = [this, name, answer = std::move(done)](Result<UnitStatus> status) {
       if (status && jobs_.is_asked(name)) status->job_pending = true;
+      if (status) find_other_file(name, *status);
       answer(std::move(status));
     };
     if (observer_.observes(name)) return observer_.query(name, std::move(done));
@@ -178,8 +211,15 @@ class SdbusUnitManager::Impl {
                      });
   }
 
-  void report(const std::string& name, const UnitStatus& status) {
-    post([this, name, status] {
+  // What systemd has read, or will, is fleet's own file mostly.
+  void find_other_file(const std::string& name, UnitStatus& status) const {
+    const bool can_run = status.load_state == "loaded";
+    status.other_file = can_run ? files_.other_file(name, status.other_file) : "";
+  }
+
+  void report(const std::string& name, UnitStatus status) {
+    find_other_file(name, status);
+    post([this, name, status = std::move(status)] {
       if (!observer_.observes(name) || !listener_) return;
       const Listener listener = listener_;  // it may replace itself
       listener(name, status);
@@ -216,6 +256,27 @@ class SdbusUnitManager::Impl {
       done(disabled);
     };
     tidy_up("DisableUnitFiles", arguments, "disable " + name, on_disabled);
+  }
+
+  // Disabling the unit has taken the links of those too that Also= of its file, `text`, names.
+  void enable_others(const std::string& name, const std::string& text, const Done& done) {
+    std::vector<std::string> paths;
+    for (const std::string& other : named_by_also(text)) {
+      const Result<std::string> file = files_.read(other);
+      if (other != name && file && has_install_section(*file)) {
+        paths.push_back(files_.unit_path(other));
+      }
+    }
+    if (paths.empty()) return done({});
+    const auto arguments = [&paths](sd_bus_message* message) {
+      std::vector<char*> strings;
+      for (std::string& path : paths) strings.push_back(path.data());
+      strings.push_back(nullptr);
+      const int appended = sd_bus_message_append_strv(message, strings.data());
+      return appended < 0 ? appended
+                          : sd_bus_message_append(message, "bb", /*runtime=*/1, /*force=*/1);
+    };
+    tidy_up("EnableUnitFiles", arguments, "enable what " + name + " was installed with", done);
   }
 
   void reset_failed(const std::string& name, const Done& done) {

@@ -119,10 +119,12 @@ long long time_of_change(const std::string& path) {
 
 }  // namespace
 
-UnitDirectory::UnitDirectory(std::string units, std::string links, std::string boot_id)
+UnitDirectory::UnitDirectory(std::string units, std::string links,
+                             std::vector<std::string> before_links, std::string boot_id)
     : units_(without_trailing_slashes(std::move(units))),
       notes_(units_ + "/.notes"),
       links_(without_trailing_slashes(std::move(links))),
+      before_links_(std::move(before_links)),
       boot_id_(std::move(boot_id)) {}
 
 bool UnitDirectory::is_unit_file(const std::string& name) const {
@@ -190,6 +192,17 @@ Status UnitDirectory::write(const std::string& name, const std::string& text) {
 bool UnitDirectory::has_traces(const std::string& name) const {
   struct stat info {};
   return lstat(unit_path(name).c_str(), &info) == 0 || is_our_link(name);
+}
+
+std::string UnitDirectory::other_file(const std::string& name, const std::string& read) const {
+  if (!is_unit_file(name) || read == link_path(name) || read == unit_path(name)) return "";
+  if (!read.empty()) return read;
+  struct stat info {};
+  for (const std::string& directory : before_links_) {
+    const std::string path = directory + "/" + name;
+    if (lstat(path.c_str(), &info) == 0) return path;
+  }
+  return "";
 }
 
 Status UnitDirectory::remove(const std::string& name) {

@@ -22,7 +22,10 @@ namespace fleet {
 class UnitDirectory {
  public:
   // Both paths are absolute; they need not exist yet. `boot_id` tells boots apart.
-  UnitDirectory(std::string units, std::string links, std::string boot_id);
+  // `before_links` are the directories in which systemd looks for a unit's file before it looks
+  // into `links`.
+  UnitDirectory(std::string units, std::string links, std::vector<std::string> before_links,
+                std::string boot_id);
 
   // Every unit file by name, with its note. Names that are no unit names, and what is no regular
   // file, are left out; the text of one that somebody has made unreadable is empty. Also links
@@ -44,6 +47,10 @@ class UnitDirectory {
 
   // Whether there is a file or a link of the unit.
   bool has_traces(const std::string& name) const;
+
+  // Of a unit that has a file here: the file that systemd reads instead, empty if none. `read` is
+  // the one that it says it has read, empty if it has read none so far.
+  std::string other_file(const std::string& name, const std::string& read) const;
 
   // Takes link, file and note away; what is not there counts as taken away, and so does a link
   // that leads elsewhere. Fails: failed, denied.
@@ -76,6 +83,7 @@ class UnitDirectory {
   std::string units_;
   std::string notes_;
   std::string links_;
+  std::vector<std::string> before_links_;
   std::string boot_id_;
   // The time of change that the links' directory had before a change and still has after it.
   std::optional<long long> unnoticed_since_;

@@ -29,7 +29,10 @@ class UnitDirectoryTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(base_); }
 
   UnitDirectory open(const std::string& boot = "boot1") {
-    return {base_ + "/run/fleet/units/", base_ + "/run/systemd/system", boot};
+    return {base_ + "/run/fleet/units/",
+            base_ + "/run/systemd/system",
+            {base_ + "/etc/other", base_ + "/etc/systemd/system"},
+            boot};
   }
 
   std::string units(const std::string& name) { return base_ + "/run/fleet/units/" + name; }
@@ -213,6 +216,21 @@ TEST_F(UnitDirectoryTest, FailuresAreSaid) {
   EXPECT_FALSE(directory.write("a.service", "text"));
   EXPECT_TRUE(directory.remove("a.service"));
   EXPECT_FALSE(directory.write(std::string(300, 'x') + ".service", "text"));
+}
+
+TEST_F(UnitDirectoryTest, NamesTheFileThatSystemdReadsInsteadOfOurs) {
+  UnitDirectory directory = open();
+  ASSERT_TRUE(directory.write("a.service", "x"));
+  EXPECT_EQ(directory.other_file("a.service", ""), "");
+  EXPECT_EQ(directory.other_file("a.service", links("a.service")), "");
+  EXPECT_EQ(directory.other_file("a.service", units("a.service")), "");
+  EXPECT_EQ(directory.other_file("a.service", "/usr/lib/a.service"), "/usr/lib/a.service");
+  EXPECT_EQ(directory.other_file("b.service", "/usr/lib/b.service"), "") << "we have none";
+  fs::create_directories(base_ + "/etc/systemd/system");
+  const std::string other = base_ + "/etc/systemd/system/a.service";
+  std::ofstream(other) << "y";
+  EXPECT_EQ(directory.other_file("a.service", ""), other);
+  EXPECT_EQ(directory.other_file("a.service", links("a.service")), "") << "it says what it read";
 }
 
 }  // namespace

@@ -132,18 +132,22 @@ void UnitQuery::on_needs_reload(UnitQuery& self, const Result<sd_bus_message*>& 
   int needed = 0;
   if (reply) (void)sd_bus_message_read(*reply, "v", "b", &needed);
   self.status_.needs_reload = needed != 0;
-  const bool idle = self.status_.active_state == "inactive" && !self.status_.job_pending;
-  needed != 0 && idle ? self.get("FragmentPath", on_fragment) : self.finish(reply);
+  reply ? self.get("FragmentPath", on_fragment) : self.finish(reply);
 }
 
-// A unit that another one wants, [Install], stays in systemd's memory until the next reload, also
-// when its file is gone. Nothing of it is left to be started.
 void UnitQuery::on_fragment(UnitQuery& self, const Result<sd_bus_message*>& reply) {
-  const char* path = nullptr;
-  if (reply) (void)sd_bus_message_read(*reply, "v", "s", &path);
-  if (path != nullptr && *path != '\0' && access(path, F_OK) != 0) {
-    self.status_.load_state = "not-found";
-    self.status_.load_error = not_found_text(self.name_);
+  const char* text = nullptr;
+  if (reply) (void)sd_bus_message_read(*reply, "v", "s", &text);
+  const std::string path = text != nullptr ? text : "";
+  UnitStatus& status = self.status_;
+  const bool idle = status.active_state == "inactive" && !status.job_pending;
+  if (status.needs_reload && idle && !path.empty() && access(path.c_str(), F_OK) != 0) {
+    // A unit that another one wants, [Install], stays in systemd's memory until the next reload,
+    // also when its file is gone. Nothing of it is left to be started.
+    status.load_state = "not-found";
+    status.load_error = not_found_text(self.name_);
+  } else if (status.load_state == "loaded") {
+    status.other_file = path;
   }
   self.finish(reply);
 }

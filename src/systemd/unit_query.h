@@ -20,6 +20,8 @@ class UnitQuery : public std::enable_shared_from_this<UnitQuery> {
  public:
   using Reply = std::function<void(Result<UnitStatus>)>;
 
+  // The answer names in other_file any file that systemd has read for the unit, and none of a unit
+  // that it does not keep in memory: whose the file is, is not for this class to know.
   // `done` runs within the call when there is no connection, and not at all once `bus` is gone.
   static std::shared_ptr<UnitQuery> ask(BusConnection& bus, const std::string& name,
                                         BusConnection::Urgency urgency, Reply done);

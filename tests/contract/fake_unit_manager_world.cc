@@ -29,6 +29,11 @@ class FakeWorld final : public UnitManagerWorld {
   void put_file(const std::string& file_name, const std::string& text) override {
     systemd_.put_file(file_name, text);
   }
+  std::string put_file_before(const std::string& name, const std::string& text) override {
+    const std::string path = "/etc/systemd/system/" + name;
+    systemd_.put_file_before(name, path, text);
+    return path;
+  }
   void cut_connection() override {
     systemd_.disconnect();
     loop_.call_after(std::chrono::milliseconds(100), [this] { systemd_.connect(); });

@@ -9,6 +9,7 @@ namespace fleet {
 inline constexpr const char* kBase = "/run/fleetct";
 inline constexpr const char* kUnits = "/run/fleetct/units/";
 inline constexpr const char* kLinks = "/run/systemd/system/";
+inline constexpr const char* kBeforeLinks = "/etc/systemd/system/";
 inline constexpr const char* kBusSocket = "/run/dbus/system_bus_socket";
 
 // Runs a command and returns what it wrote to its standard output, without the last line ends.

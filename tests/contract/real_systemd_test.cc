@@ -103,7 +103,7 @@ TEST_F(RealSystemd, LinksInADirectoryOfAnotherAreNoticeableInTheEnd) {
     return info.st_mtim.tv_sec * 1'000'000LL + info.st_mtim.tv_nsec / 1'000;
   };
   ASSERT_EQ(seteuid(kNobody), 0);
-  UnitDirectory directory(own, links, "boot");
+  UnitDirectory directory(own, links, {}, "boot");
   for (int i = 0; i < 200; ++i) {
     const long long before = usec();
     const Status done =

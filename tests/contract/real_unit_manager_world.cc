@@ -104,8 +104,10 @@ void clean_machine() {
     run_command(reset);
   }
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(kLinks, ignored)) {
-    if (entry.path().filename().string().contains("fleetct")) fs::remove_all(entry, ignored);
+  for (const char* directory : {kLinks, kBeforeLinks}) {
+    for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+      if (entry.path().filename().string().contains("fleetct")) fs::remove_all(entry, ignored);
+    }
   }
   fs::remove_all(kBase, ignored);
   fs::remove("/run/fleetct-type", ignored);
@@ -149,6 +151,11 @@ class RealWorld final : public UnitManagerWorld {
   }
   void put_file(const std::string& file_name, const std::string& text) override {
     std::ofstream(std::string(kUnits) + file_name) << text;
+  }
+  std::string put_file_before(const std::string& name, const std::string& text) override {
+    const std::string path = kBeforeLinks + name;
+    std::ofstream(path) << text;
+    return path;
   }
   void cut_connection() override { EXPECT_GE(cut_bus_connections(), 1); }
 

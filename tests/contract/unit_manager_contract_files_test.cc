@@ -249,6 +249,31 @@ TEST_P(UnitManagerContract, WhatAnotherUnitsInstallSectionNamesIsStillFoundOnceT
   EXPECT_TRUE(start("fleetct-b.service"));
 }
 
+TEST_P(UnitManagerContract, WhatAnotherUnitsInstallSectionNamesStaysEnabled) {
+  const std::string also = kEnabled + "Also=fleetct-b.service fleetct-none.service\n";
+  ASSERT_TRUE(write("fleetct-b.service", kEnabled, /*enable=*/true));
+  ASSERT_TRUE(write("fleetct-a.service", also, /*enable=*/true));
+  ASSERT_TRUE(write("fleetct-a.service", kSleeper));
+  EXPECT_FALSE(world_->enabled("fleetct-a.service", "fleetct.target"));
+  EXPECT_TRUE(world_->enabled("fleetct-b.service", "fleetct.target"));
+  ASSERT_TRUE(write("fleetct-a.service", also, /*enable=*/true));
+  ASSERT_TRUE(remove("fleetct-a.service"));
+  EXPECT_TRUE(world_->enabled("fleetct-b.service", "fleetct.target"));
+}
+
+TEST_P(UnitManagerContract, AFileThatIsReadBeforeOursIsNamed) {
+  ASSERT_TRUE(write("fleetct-a.service", kSleeper));
+  EXPECT_EQ(query("fleetct-a.service")->other_file, "");
+  ASSERT_TRUE(start("fleetct-a.service"));
+  EXPECT_EQ(query("fleetct-a.service")->other_file, "");
+  ASSERT_TRUE(stop("fleetct-a.service"));
+  const std::string other = world_->put_file_before("fleetct-a.service", kOtherSleeper);
+  EXPECT_EQ(query("fleetct-a.service")->other_file, other);
+  world_->start_by_hand("fleetct-a.service");
+  EXPECT_EQ(query("fleetct-a.service")->other_file, other);
+  EXPECT_EQ(world_->command_of("fleetct-a.service"), "/bin/sleep 1002");
+}
+
 TEST_P(UnitManagerContract, EnablingAFileWithoutInstallSectionSucceeds) {
   EXPECT_TRUE(write("fleetct-a.service", kSleeper, /*enable=*/true));
 }
