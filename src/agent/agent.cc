@@ -120,6 +120,7 @@ void Agent::decide(const std::string& name, const Entry<ScheduleRecord>& decisio
   unit.failures = 0;
   unit.not_before = {};
   unit.problem.clear();
+  unit.runs_again = false;
   backing_off_.erase(name);
 }
 
@@ -148,7 +149,8 @@ void Agent::handle(const TaskDone& event, Time now) {
 }
 
 void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind kind, Time now) {
-  unit.failures = 0;
+  // That a stop has lasted is for the next answer to say.
+  if (kind != TaskKind::stop) unit.failures = 0;
   unit.problem.clear();
   unit.not_before = {};
   backing_off_.erase(name);
@@ -158,6 +160,7 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
       unit.file_doubtful = false;
       unit.disk_hash = std::exchange(unit.writing_hash, {});
       unit.reloaded = false;
+      unit.runs_again = false;
       effects_.emplace_back(agent_effect::Observe{name});
       break;
     case TaskKind::start:
@@ -165,6 +168,7 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
       // Known here at once, whatever becomes of the note on disk: a unit that has finished already
       // must not be started a second time.
       unit.stopping = false;
+      unit.replaced = false;
       if (unit.launching) {
         const LaunchNote note = *std::exchange(unit.launching, std::nullopt);
         run(name, unit, {TaskKind::note, "it was started", note}, now);
@@ -172,6 +176,7 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
       break;
     case TaskKind::stop:
       unit.stopping = false;
+      unit.replaced = false;
       unit.note_unsaved = true;  // on disk it still says that what runs is fleet's to stop
       unit.stopped = true;
       break;
@@ -184,6 +189,8 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
       unit.stopping = false;
       unit.stopped = false;
       unit.reloaded = false;
+      unit.runs_again = false;
+      unit.replaced = false;
       unit.status.reset();
       effects_.emplace_back(agent_effect::Ignore{name});
       break;
@@ -238,11 +245,7 @@ void Agent::handle(const QueryDone& event, Time now) {
     if (!event.status) return failed(event.name, unit, TaskKind::query, event.status.error(), now);
     unit.status = *event.status;
     unit.status_stale = false;
-    // Stopping it again at once would go on for ever.
-    if (std::exchange(unit.stopped, false) && next_task(unit, situation_).kind == TaskKind::stop) {
-      failed(event.name, unit, TaskKind::stop,
-             {ErrorCode::failed, "it runs again after it was stopped"}, now);
-    }
+    status_known(event.name, unit, now);
     return;
   }
   // A recheck of a job: if systemd no longer has it, its end was not announced to us.
@@ -261,6 +264,25 @@ void Agent::handle(const QueryDone& event, Time now) {
                                             unit.status->active_state, unit.status->sub_state));
   }
   handle(TaskDone{event.name, event.id, std::move(result)}, now);
+}
+
+void Agent::status_known(const std::string& name, LocalUnitState& unit, Time now) {
+  const bool runs_another = unit.is_busy() && !unit.status->other_file.empty();
+  if (runs_another && !unit.note && unit.decision.value &&
+      unit.decision->state == UnitState::launched) {
+    unit.replaced = true;
+  } else if (!unit.is_busy() && !unit.status->needs_reload) {
+    unit.replaced = false;  // whoever starts it now starts what is in place
+  }
+  if (!std::exchange(unit.stopped, false)) return;
+  unit.runs_again = unit.is_busy();
+  if (!unit.runs_again) {
+    unit.failures = 0;
+  } else if (next_task(unit, situation_).kind == TaskKind::stop) {
+    // Stopping it again at once would go on for ever.
+    failed(name, unit, TaskKind::stop, {ErrorCode::failed, "it runs again after it was stopped"},
+           now);
+  }
 }
 
 void Agent::handle(const ReloadDone& event, Time now) {
@@ -314,14 +336,15 @@ void Agent::plan(Time now) {
     wants_start_.erase(name);
     wants_reload_.erase(name);
     publish(name);
-    if (start_is_superseded(unit, situation_)) {
+    if (const Task instead = task_instead_of_start(unit, situation_);
+        instead.kind != TaskKind::none) {
       unit.launching.reset();
       // Here too its note goes first. Nobody waits for that: the task is the start's until it ends.
-      if (unit.note) {
+      if (unit.note && instead.kind == TaskKind::stop) {
         effects_.emplace_back(
             agent_effect::RunTask{.name = name, .kind = TaskKind::note, .text = kStoppingNote});
       }
-      run(name, unit, {TaskKind::stop, "it is no longer to be started", {}}, now);
+      run(name, unit, instead, now);
       continue;
     }
     if (unit.running != TaskKind::none || unit.not_before > now) continue;
@@ -372,7 +395,8 @@ void Agent::plan(Time now) {
     if (task.kind != TaskKind::none) run(name, unit, task, now);
   }
   if (situation_.leaving && !left_said_ && std::ranges::none_of(units_, [this](const auto& it) {
-        return it.second.decision.value.has_value() && !given_back_.contains(it.first);
+        return it.second.decision.value.has_value() && !given_back_.contains(it.first) &&
+               !is_left_behind(it.second);
       })) {
     left_said_ = true;
     effects_.emplace_back(agent_effect::Left{});
@@ -401,9 +425,10 @@ void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task,
     effect.enable = has_install_section(effect.text);
     unit.writing_hash = unit.decision->hash;
     // What was launched was another file: should that come back, it is launched anew.
-    if (unit.note && unit.note->hash != unit.writing_hash) {
+    if (!unit.note || unit.note->hash != unit.writing_hash) {
+      unit.note_unsaved = unit.note_unsaved || unit.note;
       unit.note.reset();
-      unit.note_unsaved = true;
+      unit.replaced = unit.on_disk;
     }
     writing_.insert(name);
     reload_covers_.erase(name);  // a reload under way may have read the old file
@@ -478,16 +503,20 @@ bool Agent::has_let_go() const {
   return std::ranges::none_of(units_, [](const auto& it) {
     const LocalUnitState& unit = it.second;
     const bool idle = unit.running == TaskKind::none || unit.running == TaskKind::acknowledge;
+    if (is_left_behind(unit)) return false;
     return unit.decision.value && (unit.on_disk || unit.file_doubtful || !idle);
   });
 }
 
-std::vector<std::string> Agent::running() const {
-  std::vector<std::string> names;
+std::map<std::string, std::string> Agent::running() const {
+  std::map<std::string, std::string> units;
   for (const auto& [name, unit] : units_) {
-    if (unit.on_disk && (!unit.status || unit.is_active())) names.push_back(name);
+    if (!unit.on_disk || (unit.status && !unit.is_active())) continue;
+    units[name] = unit.decision.value && !unit.problem.empty()
+                      ? unit.problem
+                      : "the decision about it is not known";
   }
-  return names;
+  return units;
 }
 
 void Agent::log(LogLevel level, std::string text, std::string unit) {

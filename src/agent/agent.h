@@ -100,7 +100,7 @@ struct Publish {
 struct Wake {
   Time when;
 };
-// After Leave: every unit has been stopped and let go.
+// After Leave: every unit has been stopped and let go, or cannot be (is_left_behind()).
 struct Left {};
 }  // namespace agent_effect
 
@@ -114,13 +114,13 @@ class Agent {
 
   const std::map<std::string, LocalUnitState>& units() const { return units_; }
 
-  // Whether nothing of what the cluster has decided about is left on this machine. All that may be
-  // missing is that the registry knows.
+  // Whether nothing of what the cluster has decided about is left on this machine but what cannot
+  // be stopped. All that may be missing is that the registry knows.
   bool has_let_go() const;
 
-  // What fleet has put on this machine and runs, or may: after Leave those that could not be let go
-  // of, because what was decided about them is not known.
-  std::vector<std::string> running() const;
+  // What fleet has put on this machine and runs, or may, and why it does after Leave: it could not
+  // be stopped, or what was decided about it is not known.
+  std::map<std::string, std::string> running() const;
 
  private:
   void handle(const agent_event::LocalUnitsListed& event, Time now);
@@ -139,6 +139,8 @@ class Agent {
   void succeeded(const std::string& name, LocalUnitState& unit, TaskKind kind, Time now);
   void failed(const std::string& name, LocalUnitState& unit, TaskKind kind, const Error& error,
               Time now);
+  // systemd has answered how the unit is.
+  void status_known(const std::string& name, LocalUnitState& unit, Time now);
   void plan(Time now);
   // The first of the units that this one is to start after (ScheduleRecord::after) and that has
   // not left yet. Null if there is none.

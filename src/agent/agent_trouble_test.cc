@@ -75,7 +75,94 @@ TEST_F(AgentTest, DoesNotStopAgainAndAgainWhatIsStartedAgainAndAgain) {
   EXPECT_EQ(asked(kA), TaskKind::none);
   EXPECT_EQ(last_state(kA)->problem, "stop failed: it runs again after it was stopped");
   pass(1s);
+  done(kA, TaskKind::stop);
+  answer(kA, status("active"));
+  pass(1s);
+  EXPECT_EQ(asked(kA), TaskKind::none) << "each pause is longer than the one before";
+  pass(1s);
   EXPECT_EQ(asked(kA), TaskKind::stop);
+}
+
+// Its socket starts it whenever somebody calls.
+TEST_F(AgentTest, ABusyUnitIsReplacedThoughItRunsAgainAfterEachStop) {
+  begin();
+  launch(kA, 5);
+  order(kA, decision(UnitState::launched, 6, kOther));
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop);
+  answer(kA, status("active"));
+  EXPECT_EQ(take(kA, TaskKind::write).text, kOther) << "at once, and without another stop";
+  send(event::TaskDone{kA, unit(kA).running_id, {}});
+  answer(kA, status("active", false, true));
+  EXPECT_EQ(reloads_, 1);
+  send(event::ReloadDone{});
+  answer(kA, status("active"));
+  EXPECT_EQ(static_cast<int>(last_state(kA)->current), static_cast<int>(UnitState::loaded));
+  done(kA, TaskKind::restart);
+  done(kA, TaskKind::note);
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::none);
+  EXPECT_EQ(static_cast<int>(last_state(kA)->current), static_cast<int>(UnitState::launched));
+  EXPECT_EQ(last_state(kA)->hash, sha1_hex(kOther));
+}
+
+TEST_F(AgentTest, AUnitThatIsStartedBetweenItsStopAndItsNewFileIsRestarted) {
+  begin();
+  launch(kA, 5);
+  order(kA, decision(UnitState::launched, 6, kOther));
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop);
+  answer(kA, status("inactive"));
+  done(kA, TaskKind::write);
+  answer(kA, status("active", false, true));
+  send(event::ReloadDone{});
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::restart);
+}
+
+TEST_F(AgentTest, AUnitThatIsStartedOnceItsNewFileIsInPlaceIsTakenAsItIs) {
+  begin();
+  launch(kA, 5);
+  order(kA, decision(UnitState::launched, 6, kOther));
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop);
+  answer(kA, status("inactive"));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  send(event::StatusSeen{kA, status("active")});
+  done(kA, TaskKind::start, fail(ErrorCode::failed, "no word came"));
+  pass(1s);
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::note);
+}
+
+// One of the distribution's, in /usr/lib: fleet's goes before it once systemd has read both.
+TEST_F(AgentTest, WhatRanUnderAUnitsNameBeforeIsRestartedAsTheUnit) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  UnitStatus seen = status("active");
+  seen.other_file = "/usr/lib/systemd/system/a.service";
+  answer(kA, seen);
+  EXPECT_EQ(reloads_, 1);
+  send(event::ReloadDone{});
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::restart);
+}
+
+// What hangs is what a person restarts.
+TEST_F(AgentTest, ARestartEndsAStartThatHangs) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  const effect::RunTask start = take(kA, TaskKind::start);
+  order(kA, decision(UnitState::launched, 6, kText, 1));
+  const effect::RunTask restart = take(kA, TaskKind::restart);
+  send(event::TaskDone{kA, start.id, fail(ErrorCode::failed, "canceled")});
+  EXPECT_EQ(asked(kA), TaskKind::none);
+  send(event::TaskDone{kA, restart.id, {}});
+  EXPECT_EQ(take(kA, TaskKind::note).text, encode(LaunchNote{sha1_hex(kText), 1}));
 }
 
 TEST_F(AgentTest, FindsByAskingThatAJobHasEnded) {
@@ -243,6 +330,32 @@ TEST_F(AgentTest, HandsEverythingOverWhenItLeaves) {
   EXPECT_EQ(acknowledge.revision, 5) << "the order to run it here is given back";
   send(event::TaskDone{kA, acknowledge.id, {}});
   EXPECT_TRUE(left_);
+}
+
+// RefuseManualStop=, a mount that is in use: whoever switches the machine off waits.
+TEST_F(AgentTest, LeavesBehindWhatCannotBeStopped) {
+  begin();
+  launch(kA, 5);
+  launch(kB, 5);
+  send(event::Leave{});
+  done(kA, TaskKind::note);
+  done(kB, TaskKind::note);
+  for (const Duration pause : {1s, 2s, 4s}) {
+    EXPECT_FALSE(left_);
+    done(kA, TaskKind::stop, fail(ErrorCode::failed, "Operation refused"));
+    pass(pause);
+    answer(kA, status("active"));
+  }
+  EXPECT_EQ(asked(kA), TaskKind::none) << "neither stopped again nor given back";
+  EXPECT_FALSE(left_) << "the other one is still here";
+  done(kB, TaskKind::stop);
+  answer(kB, status("inactive"));
+  done(kB, TaskKind::remove);
+  EXPECT_TRUE(agent_.has_let_go());
+  done(kB, TaskKind::acknowledge);
+  EXPECT_TRUE(left_);
+  EXPECT_EQ(agent_.running(),
+            (std::map<std::string, std::string>{{kA, "stop failed: Operation refused"}}));
 }
 
 TEST_F(AgentTest, GivesAUnitBackOnlyOnceWhenItLeaves) {

@@ -28,6 +28,10 @@ bool LocalUnitState::is_active() const {
          !status->active_state.empty();
 }
 
+bool LocalUnitState::is_busy() const {
+  return is_active() || (status && status->job_pending);
+}
+
 std::optional<LaunchNote> note_wanted(const LocalUnitState& unit) {
   if (!unit.decision.value || unit.decision->state != UnitState::launched) return std::nullopt;
   return LaunchNote{unit.decision->hash, unit.decision->restarts};
@@ -42,8 +46,10 @@ Task task_to_stop(const LocalUnitState& unit, const std::string& reason) {
   return {TaskKind::stop, reason, {}};
 }
 
-// After so many failures a file that cannot be taken away keeps no machine from leaving.
-constexpr int kRemovals = 3;
+// systemd reads another file of its name than fleet's, and nothing of it is from fleet's hand.
+bool is_somebody_elses(const LocalUnitState& unit) {
+  return unit.status && !unit.status->other_file.empty() && !unit.note && !unit.stopping;
+}
 
 // An order to leave, or a machine that is leaving.
 Task task_to_let_go(const LocalUnitState& unit, const std::string& reason, bool leaving) {
@@ -52,8 +58,11 @@ Task task_to_let_go(const LocalUnitState& unit, const std::string& reason, bool 
     return {unit.file_doubtful ? TaskKind::remove : TaskKind::acknowledge, reason, {}};
   }
   if (!unit.status || unit.status_stale) return {TaskKind::query, reason, {}};
-  if (unit.is_active() || unit.status->job_pending) return task_to_stop(unit, reason);
-  if (leaving && unit.failures >= kRemovals) return {TaskKind::acknowledge, reason, {}};
+  const bool given_up = leaving && unit.failures >= kTriesToLetGo;
+  if (unit.is_busy() && !is_somebody_elses(unit)) {
+    return given_up ? Task{} : task_to_stop(unit, reason);
+  }
+  if (given_up) return {TaskKind::acknowledge, reason, {}};
   return {TaskKind::remove, reason, {}};
 }
 
@@ -65,6 +74,9 @@ Task task_to_launch(const LocalUnitState& unit) {
   }
   if (unit.note && unit.note->hash == goal.hash && unit.note->restarts < goal.restarts) {
     return {TaskKind::restart, "a restart was asked for", {}};
+  }
+  if (unit.replaced && unit.is_active()) {
+    return {TaskKind::restart, "it still runs the file that was replaced", {}};
   }
   // Running already: an earlier fleetd started it and could not write that down, or somebody did.
   if (unit.status->active_state == "active") return {TaskKind::note, "it runs already", goal};
@@ -85,16 +97,26 @@ Task task_to_have(const LocalUnitState& unit, const MachineSituation& situation)
     if (unit.note && unit.note->hash == wanted.hash) {
       return {TaskKind::write, "its file here was changed by somebody else", {}};
     }
-    if (unit.is_active()) return task_to_stop(unit, "its unit file was replaced");
+    // What is started again as soon as it has stopped is made to run the new file by a restart.
+    if (unit.is_busy() && !is_somebody_elses(unit) && !unit.runs_again) {
+      return task_to_stop(unit, "its unit file was replaced");
+    }
     return {TaskKind::write, "its unit file was replaced", {}};
   }
-  // Once: where systemd goes on asking for a reload, another would change nothing.
-  if (unit.status->needs_reload && !unit.reloaded) {
+  // Once: where systemd goes on asking for a reload, or goes on reading another file, a second one
+  // would change nothing.
+  if ((unit.status->needs_reload || is_somebody_elses(unit)) && !unit.reloaded) {
     return {TaskKind::reload, "its unit file has changed", {}};
   }
+  if (is_somebody_elses(unit)) {
+    return unit.note_unsaved ? Task{TaskKind::note, "it is not launched", {}} : Task{};
+  }
   if (wanted.state == UnitState::launched) return task_to_launch(unit);
-  // What was launched is stopped; what somebody else started is not fleet's to stop.
-  if ((unit.note || unit.stopping) && unit.is_active()) return task_to_stop(unit, wanted.reason);
+  // What was launched is stopped, and what runs a file that is gone; what somebody else started is
+  // not fleet's to stop.
+  if ((unit.note || unit.stopping || unit.replaced) && unit.is_active()) {
+    return task_to_stop(unit, wanted.reason);
+  }
   if (unit.note || unit.note_unsaved || unit.stopping) {
     return {TaskKind::note, "it is no longer launched", {}};
   }
@@ -117,12 +139,23 @@ Task next_task(const LocalUnitState& unit, const MachineSituation& situation) {
   return task_to_have(unit, situation);
 }
 
-bool start_is_superseded(const LocalUnitState& unit, const MachineSituation& situation) {
-  if (unit.running != TaskKind::start && unit.running != TaskKind::restart) return false;
-  if (!unit.decision.value) return false;
-  if (situation.leaving || unit.decision->state == UnitState::inactive) return true;
-  if (!situation.registered) return false;
-  return unit.decision->state != UnitState::launched || unit.decision->hash != unit.disk_hash;
+Task task_instead_of_start(const LocalUnitState& unit, const MachineSituation& situation) {
+  if (unit.running != TaskKind::start && unit.running != TaskKind::restart) return {};
+  if (!unit.decision.value) return {};
+  const ScheduleRecord& wanted = *unit.decision.value;
+  const Task stop = {TaskKind::stop, "it is no longer to be started", {}};
+  if (situation.leaving || wanted.state == UnitState::inactive) return stop;
+  if (!situation.registered) return {};
+  if (wanted.state != UnitState::launched || wanted.hash != unit.disk_hash) return stop;
+  if (unit.launching && unit.launching->restarts < wanted.restarts) {
+    return {TaskKind::restart, "a restart was asked for", {}};
+  }
+  return {};
+}
+
+bool is_left_behind(const LocalUnitState& unit) {
+  return unit.on_disk && unit.failures >= kTriesToLetGo && unit.running == TaskKind::none &&
+         (!unit.status || (unit.is_busy() && !is_somebody_elses(unit)));
 }
 
 StateRecord report_of(const LocalUnitState& unit) {
@@ -133,10 +166,11 @@ StateRecord report_of(const LocalUnitState& unit) {
     report.active_state = unit.status->active_state;
     report.sub_state = unit.status->sub_state;
   }
+  const bool is_starting = unit.running == TaskKind::start || unit.running == TaskKind::restart;
   if (!unit.on_disk) {
     report.current = UnitState::inactive;
   } else if ((unit.note && unit.note->hash == unit.disk_hash) ||
-             ((unit.stopping || unit.running == TaskKind::start) && unit.is_active())) {
+             ((unit.stopping || is_starting) && unit.is_active())) {
     report.current = UnitState::launched;
   } else {
     report.current = UnitState::loaded;
@@ -150,6 +184,9 @@ StateRecord report_of(const LocalUnitState& unit) {
     report.problem = "left as it is: the decision about it cannot be read: " + unit.decision.error;
   } else if (report.problem.empty() && unit.status && !unit.status->load_error.empty()) {
     report.problem = unit.status->load_error;
+  } else if (report.problem.empty() && unit.status && !unit.status->other_file.empty()) {
+    report.problem = "systemd reads another file of that name: " + unit.status->other_file +
+                     "; move it away, or give one of the two another name";
   }
   return report;
 }

@@ -67,6 +67,8 @@ struct LocalUnitState {
   bool stopping = false;      // without a note, and fleet's to stop: launched until it has stopped
   bool stopped = false;       // a stop has just succeeded, and systemd was not asked since
   bool reloaded = false;      // systemd has been made to read its file since it was written
+  bool runs_again = false;    // somebody, as its socket, has started it after fleet's last stop
+  bool replaced = false;      // its file was, and what runs of it may be the one before
 
   // The task under way.
   TaskKind running = TaskKind::none;
@@ -81,6 +83,7 @@ struct LocalUnitState {
   std::string problem;
 
   bool is_active() const;  // systemd has something of it running, starting or stopping
+  bool is_busy() const;    // ... or has a job for it
 };
 
 struct MachineSituation {
@@ -97,9 +100,15 @@ std::optional<LaunchNote> note_wanted(const LocalUnitState& unit);
 // The next task for a unit. `none` if all is as it should be, or nothing may be done.
 Task next_task(const LocalUnitState& unit, const MachineSituation& situation);
 
-// Whether a start is under way that is no longer wanted. It may take for ever, so that it is not
-// waited for: a stop ends it.
-bool start_is_superseded(const LocalUnitState& unit, const MachineSituation& situation);
+// What is to be done while a start is under way that is no longer what is wanted: it may take for
+// ever, and is not waited for. A stop ends it, or a restart where one was asked for since it began.
+// `none` if the start goes on, or there is none.
+Task task_instead_of_start(const LocalUnitState& unit, const MachineSituation& situation);
+
+// Whether a machine that is leaving leaves the unit running: after kTriesToLetGo attempts it still
+// could not be stopped, or systemd would not say. Whoever switches the machine off waits.
+bool is_left_behind(const LocalUnitState& unit);
+inline constexpr int kTriesToLetGo = 3;
 
 // What the cluster is told about the unit.
 StateRecord report_of(const LocalUnitState& unit);

@@ -234,9 +234,24 @@ TEST(NextTask, AFileThatCannotBeTakenAwayKeepsNoMachineFromLeaving) {
   EXPECT_EQ(task(unit, kLeaving), TaskKind::remove);
   unit.failures = 3;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::acknowledge);
-  unit.status = status("active");
+  unit.decision = decision(UnitState::inactive);
+  EXPECT_EQ(task(unit), TaskKind::remove) << "an order is an order";
+}
+
+TEST(NextTask, AUnitThatCannotBeStoppedKeepsNoMachineFromLeaving) {
+  LocalUnitState unit = present(UnitState::launched, "active");
+  unit.failures = 2;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::stop);
-  EXPECT_EQ(task(present(UnitState::inactive, "inactive")), TaskKind::remove);
+  EXPECT_FALSE(is_left_behind(unit));
+  unit.failures = 3;
+  EXPECT_EQ(task(unit, kLeaving), TaskKind::none) << "it is not given away: it runs";
+  EXPECT_TRUE(is_left_behind(unit));
+  unit.decision = decision(UnitState::inactive);
+  EXPECT_EQ(task(unit), TaskKind::stop) << "an order is an order";
+  unit.status->active_state = "inactive";
+  EXPECT_FALSE(is_left_behind(unit));
+  unit.status.reset();
+  EXPECT_TRUE(is_left_behind(unit)) << "systemd does not say";
 }
 
 // When it is tried next is then for its RestartSec= to say.
@@ -250,37 +265,50 @@ TEST(NextTask, DoesNotStartWhatSystemdIsAboutToStartAgain) {
   EXPECT_EQ(task(unit), TaskKind::start);
 }
 
-TEST(StartIsSuperseded, ByAnOrderToStopAndByOtherContent) {
+TEST(TaskInsteadOfStart, AStopForAnOrderToStopAndForOtherContent) {
   LocalUnitState unit = present(UnitState::launched, "activating");
-  EXPECT_FALSE(start_is_superseded(unit, kHere)) << "no start is under way";
+  const auto instead = [&unit](const MachineSituation& situation) {
+    return task_instead_of_start(unit, situation).kind;
+  };
+  EXPECT_EQ(instead(kLeaving), TaskKind::none) << "no start is under way";
   unit.running = TaskKind::start;
-  EXPECT_FALSE(start_is_superseded(unit, kHere));
-  EXPECT_TRUE(start_is_superseded(unit, kLeaving));
+  EXPECT_EQ(instead(kHere), TaskKind::none);
+  EXPECT_EQ(instead(kLeaving), TaskKind::stop);
   for (const auto& wanted : {decision(UnitState::inactive), decision(UnitState::loaded),
                              decision(UnitState::launched, "h2")}) {
     unit.decision = wanted;
-    EXPECT_TRUE(start_is_superseded(unit, kHere));
+    EXPECT_EQ(instead(kHere), TaskKind::stop);
   }
-  EXPECT_FALSE(start_is_superseded(unit, kUnregistered)) << "a replacement waits";
+  EXPECT_EQ(instead(kUnregistered), TaskKind::none) << "a replacement waits";
   unit.decision = decision(UnitState::inactive);
-  EXPECT_TRUE(start_is_superseded(unit, kUnregistered));
+  EXPECT_EQ(instead(kUnregistered), TaskKind::stop);
+  unit.decision = {};
+  EXPECT_EQ(instead(kLeaving), TaskKind::none) << "a lost decision orders nothing";
 }
 
-TEST(StartIsSuperseded, NotByAnotherRestartNorByALostDecision) {
+// A start that hangs is what a person restarts.
+TEST(TaskInsteadOfStart, ARestartForEachThatWasAskedForSinceItBegan) {
   LocalUnitState unit = present(UnitState::launched, "activating");
+  unit.running = TaskKind::start;
+  unit.launching = LaunchNote{"h1", 0};
+  unit.decision = decision(UnitState::launched, "h1", 1);
+  EXPECT_EQ(task_instead_of_start(unit, kHere).kind, TaskKind::restart);
+  EXPECT_EQ(task_instead_of_start(unit, kUnregistered).kind, TaskKind::none);
   unit.running = TaskKind::restart;
-  unit.decision = decision(UnitState::launched, "h1", 9);
-  EXPECT_FALSE(start_is_superseded(unit, kHere));
-  unit.decision = {};
-  EXPECT_FALSE(start_is_superseded(unit, kHere));
+  unit.launching = LaunchNote{"h1", 1};
+  EXPECT_EQ(task_instead_of_start(unit, kHere).kind, TaskKind::none) << "it is that restart";
+  unit.decision = decision(UnitState::launched, "h1", 2);
+  EXPECT_EQ(task_instead_of_start(unit, kHere).kind, TaskKind::restart);
 }
 
 TEST(ReportOf, SaysHowFarTheUnitWasTaken) {
   EXPECT_EQ(report_of(absent(UnitState::launched)).current, UnitState::inactive);
   LocalUnitState starting = present(UnitState::launched, "activating");
   EXPECT_EQ(report_of(starting).current, UnitState::loaded) << "it is not fleet that starts it";
-  starting.running = TaskKind::start;
-  EXPECT_EQ(report_of(starting).current, UnitState::launched);
+  for (const TaskKind running : {TaskKind::start, TaskKind::restart}) {
+    starting.running = running;
+    EXPECT_EQ(report_of(starting).current, UnitState::launched);
+  }
   EXPECT_EQ(report_of(present(UnitState::launched, "inactive")).current, UnitState::loaded);
   EXPECT_EQ(report_of(present(UnitState::launched, "active", kLaunched)).current,
             UnitState::launched);
@@ -328,6 +356,63 @@ TEST(NextTask, AFileThatSomebodyChangedUnderARunningUnitIsWrittenWithoutAStop) {
   EXPECT_EQ(task(unit), TaskKind::write);
   unit.note.reset();  // that fleet has started it as it is wanted is not known
   EXPECT_EQ(task(unit), TaskKind::stop);
+}
+
+// What the socket, path or timer of a unit starts while its file is replaced runs the old one.
+TEST(NextTask, WhatWasStartedWhileItsFileWasReplacedIsMadeToRunTheNewOne) {
+  LocalUnitState unit = present(UnitState::launched, "inactive");
+  unit.decision = decision(UnitState::launched, "h2");
+  unit.status->job_pending = true;
+  EXPECT_EQ(task(unit), TaskKind::stop) << "it is about to start";
+  unit.status = status("active");
+  unit.runs_again = true;
+  EXPECT_EQ(task(unit), TaskKind::write) << "another stop would last no longer";
+  unit.disk_hash = "h2";
+  unit.runs_again = false;
+  unit.replaced = true;
+  unit.status->needs_reload = true;
+  EXPECT_EQ(task(unit), TaskKind::reload);
+  unit.status->needs_reload = false;
+  EXPECT_EQ(task(unit), TaskKind::restart);
+  EXPECT_EQ(report_of(unit).current, UnitState::loaded) << "what is launched is another content";
+  unit.decision = decision(UnitState::loaded, "h2");
+  EXPECT_EQ(task(unit), TaskKind::stop) << "its socket starts it again";
+}
+
+// One of the machine's own, in /etc/systemd/system.
+TEST(NextTask, WhatRunsAnotherFileUnderAUnitsNameIsNotFleets) {
+  LocalUnitState unit = present(UnitState::launched, "active");
+  unit.status->other_file = "/etc/systemd/system/a.service";
+  EXPECT_EQ(task(unit), TaskKind::reload) << "fleet's may be the one of the two that counts";
+  unit.reloaded = true;
+  EXPECT_EQ(task(unit), TaskKind::none);
+  EXPECT_EQ(report_of(unit).current, UnitState::loaded);
+  EXPECT_EQ(report_of(unit).problem,
+            "systemd reads another file of that name: /etc/systemd/system/a.service; move it away, "
+            "or give one of the two another name");
+  unit.status->active_state = "inactive";
+  EXPECT_EQ(task(unit), TaskKind::none) << "a start would start the other";
+  unit.status->active_state = "active";
+  EXPECT_EQ(task(unit, kLeaving), TaskKind::remove);
+  EXPECT_FALSE(is_left_behind(unit));
+  unit.decision = decision(UnitState::launched, "h2");
+  EXPECT_EQ(task(unit), TaskKind::write);
+  unit.decision = decision(UnitState::inactive);
+  EXPECT_EQ(task(unit), TaskKind::remove) << "without a stop";
+}
+
+TEST(NextTask, WhatFleetStartedIsFleetsToStopWhateverFileCameLater) {
+  LocalUnitState unit = present(UnitState::inactive, "active", kLaunched);
+  unit.status->other_file = "/etc/systemd/system/a.service";
+  EXPECT_EQ(task(unit), TaskKind::note);
+  unit.note.reset();
+  unit.stopping = true;
+  EXPECT_EQ(task(unit), TaskKind::stop);
+  unit.stopping = false;
+  unit.note_unsaved = true;
+  unit.reloaded = true;
+  unit.decision = decision(UnitState::launched);
+  EXPECT_EQ(next_task(unit, kHere), (Task{TaskKind::note, "it is not launched", {}}));
 }
 
 // Or else a later fleetd would stop what somebody else has started meanwhile.

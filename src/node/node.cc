@@ -339,16 +339,15 @@ void Node::Impl::watch_leaving(Duration stopped) {
 
 void Node::Impl::leave_cluster() {
   if (!on_left_) return;
-  const std::vector<std::string> left = agent_.agent().running();
+  const std::map<std::string, std::string> left = agent_.agent().running();
   if (left.empty()) {
     log_.write({LogLevel::info, "all units are handed over", {}, options_.machine_id});
   }
-  for (const std::string& name : left) {
-    log_.write(
-        {LogLevel::warning,
-         "not handed over, for the decision about it is not known: it runs on here, and will "
-         "run elsewhere too once this machine is missed",
-         name, options_.machine_id});
+  for (const auto& [name, why] : left) {
+    log_.write({LogLevel::warning,
+                "not handed over (" + why +
+                    "): it runs on here, and will run elsewhere too once this machine is missed",
+                name, options_.machine_id});
   }
   session_.close([this] {
     if (auto done = std::exchange(on_left_, {})) done();
