@@ -448,7 +448,8 @@ void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task,
     unit.note_unsaved = unit.note_unsaved || unit.note;
     unit.note.reset();
   } else if (task.kind == TaskKind::note) {
-    unit.stopping = !task.note && unit.is_active();
+    // Only what fleet has launched is about to be stopped by it.
+    unit.stopping = unit.note && !task.note && unit.is_active();
     unit.note = task.note;
     unit.note_unsaved = true;
     if (unit.note) effect.text = encode(*unit.note);

@@ -83,6 +83,19 @@ TEST_F(AgentTest, DoesNotStopAgainAndAgainWhatIsStartedAgainAndAgain) {
   EXPECT_EQ(asked(kA), TaskKind::stop);
 }
 
+// What its socket starts is not fleet's to stop once that has been unloaded.
+TEST_F(AgentTest, StopsOnceWhatIsNoLongerLaunchedAndIsStartedAgainAndAgain) {
+  begin();
+  launch(kA, 5);
+  order(kA, decision(UnitState::loaded, 6));
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop);
+  answer(kA, status("active"));
+  done(kA, TaskKind::note);
+  EXPECT_EQ(asked(kA), TaskKind::none);
+  EXPECT_EQ(notes_.back(), "");
+}
+
 // Its socket starts it whenever somebody calls.
 TEST_F(AgentTest, ABusyUnitIsReplacedThoughItRunsAgainAfterEachStop) {
   begin();

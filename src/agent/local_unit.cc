@@ -143,7 +143,7 @@ Task task_instead_of_start(const LocalUnitState& unit, const MachineSituation& s
   if (unit.running != TaskKind::start && unit.running != TaskKind::restart) return {};
   if (!unit.decision.value) return {};
   const ScheduleRecord& wanted = *unit.decision.value;
-  const Task stop = {TaskKind::stop, "it is no longer to be started", {}};
+  Task stop = {TaskKind::stop, "it is no longer to be started", {}};
   if (situation.leaving || wanted.state == UnitState::inactive) return stop;
   if (!situation.registered) return {};
   if (wanted.state != UnitState::launched || wanted.hash != unit.disk_hash) return stop;

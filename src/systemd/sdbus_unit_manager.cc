@@ -270,6 +270,7 @@ class SdbusUnitManager::Impl {
     if (paths.empty()) return done({});
     const auto arguments = [&paths](sd_bus_message* message) {
       std::vector<char*> strings;
+      strings.reserve(paths.size() + 1);
       for (std::string& path : paths) strings.push_back(path.data());
       strings.push_back(nullptr);
       const int appended = sd_bus_message_append_strv(message, strings.data());

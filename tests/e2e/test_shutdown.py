@@ -1,7 +1,7 @@
 """A machine that is shut down, not lost: its units go elsewhere at once, and in order."""
 
 import pytest
-from units import sleeper, start
+from units import journal, sleeper, start
 
 from fleetlab.host import wait_for
 
@@ -56,3 +56,23 @@ def test_a_unit_that_takes_longer_to_stop_than_fleet_may_is_waited_for(long_ttl,
     finally:
         machine.run("rm", "-r", folder)
         machine.run("systemctl", "daemon-reload")
+
+
+def test_a_unit_that_cannot_be_stopped_does_not_hold_the_machine_up(fleet, lab):
+    """Section 8, row 29: 1.0 retried for ever."""
+    text = "[Unit]\nRefuseManualStop=yes\n" + sleeper("MachineMetadata=platform=cloud")
+    start(fleet, "stubborn.service", text)
+    start(fleet, "willing.service", sleeper())
+    victim = fleet.wait_running("stubborn.service")["stubborn.service"]
+    machine = lab.machine(victim)
+    try:
+        machine.run("systemctl", "stop", "fleet", timeout=40)
+        said = journal(machine)
+        assert "stubborn.service: not handed over (stop failed: " in said, said
+        assert "refused" in said.split("not handed over", 1)[1].split("\n", 1)[0]
+        assert machine.run("systemctl", "is-active", "stubborn.service").stdout == "active\n"
+        fleet.wait_running("willing.service", off=[victim])
+    finally:
+        machine.run("systemctl", "kill", "--signal=KILL", "stubborn.service")
+        machine.run("systemctl", "start", "fleet")
+        fleet.wait_machines(3)

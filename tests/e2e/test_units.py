@@ -45,6 +45,58 @@ def test_replacing_the_content_of_a_running_unit(fleet, lab):
     assert "123456" in lab.machine(place).run("cat", f"/proc/{after['MainPID']}/cmdline").stdout
 
 
+def command(lab, place, unit):
+    pid = life(lab.machine(place), unit)["MainPID"]
+    return lab.machine(place).run("cat", f"/proc/{pid}/cmdline", check=False).stdout.replace("\0", " ").strip()
+
+
+@pytest.mark.parametrize("state", ["launched", "loaded"])
+def test_replacing_a_unit_that_is_started_again_whenever_it_stops(fleet, lab, state):
+    """By its path unit here; a socket that is called all the time does the same."""
+    pinned = "\n[X-Fleet]\nMachineMetadata=platform=metal\n"
+    old, new = ("[Service]\nExecStart=/bin/sleep %d\n" % seconds + pinned for seconds in (4321, 4322))
+    put_file(lab, "busy.path", "[Path]\nPathExists=/run\n" + pinned)
+    put_file(lab, "busy.service", old)
+    fleet.ctl("load", "busy.service")
+    fleet.ctl("start", "busy.path")
+    if state == "launched":
+        fleet.ctl("start", "busy.service")
+    wait_for("the path to start the service", lambda: command(lab, 1, "busy.service") == "/bin/sleep 4321", 20)
+    put_file(lab, "busy.service", new)
+    fleet.ctl("start" if state == "launched" else "load", "--replace", "busy.service")
+    wait_for("the new file to run", lambda: command(lab, 1, "busy.service") == "/bin/sleep 4322", 20)
+    if state == "launched":
+        fleet.wait_running("busy.service")
+
+
+def test_restarting_a_unit_whose_start_hangs(fleet, lab):
+    hanging = "[Service]\nType=notify\nExecStart=/bin/sleep infinity\n\n[X-Fleet]\nMachineMetadata=platform=metal\n"
+    start(fleet, "hanging.service", hanging)
+    machine = lab.machine(1)
+    wait_for("it to hang", lambda: life(machine, "hanging.service")["ActiveState"] == "activating", 20)
+    before = life(machine, "hanging.service")["MainPID"]
+    machine.run("timeout", "3", "fleetctl", "restart", "hanging.service", check=False)  # it would wait on
+    wait_for("another process", lambda: life(machine, "hanging.service")["MainPID"] not in ("0", before), 20)
+
+
+def test_a_unit_of_the_machines_own_with_the_same_name_is_left_alone(fleet, lab):
+    machine = lab.machine(1)
+    own = "/etc/systemd/system/own.service"
+    machine.run("tee", own, input="[Service]\nExecStart=/bin/sleep 765\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "own.service")
+    try:
+        before = life(machine, "own.service")
+        start(fleet, "own.service", sleeper("MachineMetadata=platform=metal"))
+        wait_for("fleet to say so", lambda: f"another file of that name: {own}" in fleet.ctl("status", "own.service", check=False).stdout, 20)
+        fleet.ctl("destroy", "--block-attempts", "300", "own.service")
+        assert life(machine, "own.service") == before
+    finally:
+        machine.run("systemctl", "stop", "own.service")
+        machine.run("rm", own)
+        machine.run("systemctl", "daemon-reload")
+
+
 def test_an_install_section_is_honoured_while_the_unit_is_loaded(fleet, lab):
     text = sleeper("MachineMetadata=platform=metal") + "\n[Install]\nWantedBy=multi-user.target\n"
     start(fleet, "wanted.service", text, "loaded")
