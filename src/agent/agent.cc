@@ -117,7 +117,7 @@ void Agent::decide(const std::string& name, const Entry<ScheduleRecord>& decisio
   }
   unit.decision = decision;
   // What failed under the old decision is tried at once under the new one.
-  unit.failures = 0;
+  unit.failures = unit.refusals = 0;
   unit.not_before = {};
   unit.problem.clear();
   unit.runs_again = false;
@@ -150,7 +150,7 @@ void Agent::handle(const TaskDone& event, Time now) {
 
 void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind kind, Time now) {
   // That a stop has lasted is for the next answer to say.
-  if (kind != TaskKind::stop) unit.failures = 0;
+  if (kind != TaskKind::stop) unit.failures = unit.refusals = 0;
   unit.problem.clear();
   unit.not_before = {};
   backing_off_.erase(name);
@@ -212,6 +212,7 @@ void Agent::failed(const std::string& name, LocalUnitState& unit, TaskKind kind,
                    Time now) {
   unit.not_before = now + kFirstPause * (1 << std::min(unit.failures, kMaxDoublings));
   ++unit.failures;
+  if (error.code != ErrorCode::unavailable) ++unit.refusals;
   backing_off_.set(name, unit.not_before);
   unit.launching.reset();
   // It may have been started all the same, or may be yet: systemd could not say so, or has given
@@ -248,8 +249,12 @@ void Agent::handle(const QueryDone& event, Time now) {
     status_known(event.name, unit, now);
     return;
   }
-  // A recheck of a job: if systemd no longer has it, its end was not announced to us.
-  if (!event.status || event.status->job_pending) return;
+  // A recheck of a job: if systemd no longer has it, its end was not announced to us. A unit that is
+  // starting has the job of somebody who started it, which has taken the place of our stop.
+  if (!event.status) return;
+  const bool has_another =
+      unit.running == TaskKind::stop && event.status->active_state == "activating";
+  if (event.status->job_pending && !has_another) return;
   unit.status = *event.status;
   // A unit that is inactive after a start without having failed has finished, as a oneshot does: it
   // must not be started twice.
@@ -267,17 +272,17 @@ void Agent::handle(const QueryDone& event, Time now) {
 }
 
 void Agent::status_known(const std::string& name, LocalUnitState& unit, Time now) {
-  const bool runs_another = unit.is_busy() && !unit.status->other_file.empty();
-  if (runs_another && !unit.note && unit.decision.value &&
-      unit.decision->state == UnitState::launched) {
-    unit.replaced = true;
+  const bool launched = unit.decision.value && unit.decision->state == UnitState::launched;
+  const bool outdated = !unit.status->other_file.empty() || unit.status->needs_reload;
+  if (unit.is_busy() && outdated && launched && !unit.note && !unit.stopping) {
+    unit.replaced = true;  // nothing of it is from fleet's hand
   } else if (!unit.is_busy() && !unit.status->needs_reload) {
     unit.replaced = false;  // whoever starts it now starts what is in place
   }
   if (!std::exchange(unit.stopped, false)) return;
   unit.runs_again = unit.is_busy();
   if (!unit.runs_again) {
-    unit.failures = 0;
+    unit.failures = unit.refusals = 0;
   } else if (next_task(unit, situation_).kind == TaskKind::stop) {
     // Stopping it again at once would go on for ever.
     failed(name, unit, TaskKind::stop, {ErrorCode::failed, "it runs again after it was stopped"},
@@ -313,7 +318,7 @@ void Agent::handle(const Leave&, Time) {
   log(LogLevel::info,
       fmt::format("fleet is being stopped: {} units are handed over", units_.size()));
   for (auto& [name, unit] : units_) {
-    unit.failures = 0;
+    unit.failures = unit.refusals = 0;
     unit.not_before = {};
     backing_off_.erase(name);
   }
@@ -480,7 +485,7 @@ void Agent::recheck_long_jobs(Time now) {
 
 void Agent::publish(const std::string& name) {
   const LocalUnitState& unit = units_.at(name);
-  if (!situation_.registered) return;
+  if (!situation_.registered || given_back_.contains(name)) return;
   if (!unit.on_disk && unit.problem.empty()) return;
   // What systemd said before the last task would go with how far the unit has been taken since: a
   // started unit that is told as dead. The answer to the question that follows is told instead.

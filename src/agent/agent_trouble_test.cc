@@ -149,6 +149,17 @@ TEST_F(AgentTest, AUnitThatIsStartedOnceItsNewFileIsInPlaceIsTakenAsItIs) {
   EXPECT_EQ(asked(kA), TaskKind::note);
 }
 
+// Found by the simulation: somebody started it when fleet had just looked and took its file away.
+TEST_F(AgentTest, WhatStillRunsTheFileOfAnEarlierLoadIsRestarted) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("active", false, true));
+  send(event::ReloadDone{});
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::restart);
+}
+
 // One of the distribution's, in /usr/lib: fleet's goes before it once systemd has read both.
 TEST_F(AgentTest, WhatRanUnderAUnitsNameBeforeIsRestartedAsTheUnit) {
   begin();
@@ -195,6 +206,20 @@ TEST_F(AgentTest, FindsByAskingThatAJobHasEnded) {
   send(event::QueryDone{kA, rechecks_[1].id, status("inactive")});
   answer(kA, status("inactive"));
   EXPECT_EQ(asked(kA), TaskKind::remove);
+}
+
+// Found by the simulation: it waited for the end of a job that was not its own.
+TEST_F(AgentTest, FindsByAskingThatAStartHasTakenThePlaceOfAStop) {
+  begin();
+  launch(kA, 5);
+  order(kA, decision(UnitState::inactive, 6));
+  done(kA, TaskKind::note);
+  take(kA, TaskKind::stop);
+  pass(30s);
+  send(event::QueryDone{kA, rechecks_.at(0).id, status("activating", true)});
+  pass(1s);
+  answer(kA, status("activating", true));
+  EXPECT_EQ(asked(kA), TaskKind::stop);
 }
 
 TEST_F(AgentTest, DoesNotStartAgainAOneshotWhoseEndWasFoundByAsking) {
@@ -369,6 +394,42 @@ TEST_F(AgentTest, LeavesBehindWhatCannotBeStopped) {
   EXPECT_TRUE(left_);
   EXPECT_EQ(agent_.running(),
             (std::map<std::string, std::string>{{kA, "stop failed: Operation refused"}}));
+}
+
+// It is back in a moment: systemd has asked fleetd to stop.
+TEST_F(AgentTest, LeavesNothingBehindForWantOfAConnectionToSystemd) {
+  begin();
+  launch(kA, 5);
+  send(event::Leave{});
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop, fail(ErrorCode::unavailable, "no connection to systemd"));
+  for (const Duration pause : {1s, 2s, 4s}) {
+    pass(pause);
+    const effect::RunTask query = take(kA, TaskKind::query);
+    send(event::QueryDone{kA, query.id, fail(ErrorCode::unavailable, "no connection to systemd")});
+  }
+  EXPECT_FALSE(left_);
+  pass(8s);
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::stop);
+}
+
+// Found by the simulation: the leader then took the unit for one that runs there without an order.
+TEST_F(AgentTest, SaysNothingMoreOfAUnitThatWasGivenBackWithItsFileLeft) {
+  begin();
+  launch(kA, 5);
+  send(event::StatusSeen{kA, status("inactive")});
+  send(event::Leave{});
+  for (const Duration pause : {1s, 2s, 4s}) {
+    done(kA, TaskKind::remove, fail(ErrorCode::denied, "read-only file system"));
+    pass(pause);
+    answer(kA, status("inactive"));
+  }
+  done(kA, TaskKind::acknowledge);
+  EXPECT_TRUE(left_);
+  const std::size_t before = published_.size();
+  send(event::StatusSeen{kA, status("failed")});
+  EXPECT_EQ(published_.size(), before);
 }
 
 TEST_F(AgentTest, GivesAUnitBackOnlyOnceWhenItLeaves) {

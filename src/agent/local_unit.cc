@@ -58,7 +58,7 @@ Task task_to_let_go(const LocalUnitState& unit, const std::string& reason, bool 
     return {unit.file_doubtful ? TaskKind::remove : TaskKind::acknowledge, reason, {}};
   }
   if (!unit.status || unit.status_stale) return {TaskKind::query, reason, {}};
-  const bool given_up = leaving && unit.failures >= kTriesToLetGo;
+  const bool given_up = leaving && unit.refusals >= kTriesToLetGo;
   if (unit.is_busy() && !is_somebody_elses(unit)) {
     return given_up ? Task{} : task_to_stop(unit, reason);
   }
@@ -154,7 +154,7 @@ Task task_instead_of_start(const LocalUnitState& unit, const MachineSituation& s
 }
 
 bool is_left_behind(const LocalUnitState& unit) {
-  return unit.on_disk && unit.failures >= kTriesToLetGo && unit.running == TaskKind::none &&
+  return unit.on_disk && unit.refusals >= kTriesToLetGo && unit.running == TaskKind::none &&
          (!unit.status || (unit.is_busy() && !is_somebody_elses(unit)));
 }
 

@@ -79,6 +79,7 @@ struct LocalUnitState {
 
   // After failures: not before this time, and what went wrong.
   int failures = 0;
+  int refusals = 0;  // of those, what was not for want of a connection to systemd
   Time not_before;
   std::string problem;
 
@@ -105,8 +106,8 @@ Task next_task(const LocalUnitState& unit, const MachineSituation& situation);
 // `none` if the start goes on, or there is none.
 Task task_instead_of_start(const LocalUnitState& unit, const MachineSituation& situation);
 
-// Whether a machine that is leaving leaves the unit running: after kTriesToLetGo attempts it still
-// could not be stopped, or systemd would not say. Whoever switches the machine off waits.
+// Whether a machine that is leaving leaves the unit running: kTriesToLetGo times systemd has
+// refused to stop it, or to say how it is. Whoever switches the machine off waits.
 bool is_left_behind(const LocalUnitState& unit);
 inline constexpr int kTriesToLetGo = 3;
 

@@ -230,9 +230,9 @@ TEST(NextTask, LetsGoOfEverythingWhenLeaving) {
 // Nothing runs of it, and whoever switches the machine off waits.
 TEST(NextTask, AFileThatCannotBeTakenAwayKeepsNoMachineFromLeaving) {
   LocalUnitState unit = present(UnitState::launched, "inactive");
-  unit.failures = 2;
+  unit.refusals = 2;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::remove);
-  unit.failures = 3;
+  unit.refusals = 3;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::acknowledge);
   unit.decision = decision(UnitState::inactive);
   EXPECT_EQ(task(unit), TaskKind::remove) << "an order is an order";
@@ -240,10 +240,10 @@ TEST(NextTask, AFileThatCannotBeTakenAwayKeepsNoMachineFromLeaving) {
 
 TEST(NextTask, AUnitThatCannotBeStoppedKeepsNoMachineFromLeaving) {
   LocalUnitState unit = present(UnitState::launched, "active");
-  unit.failures = 2;
+  unit.refusals = 2;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::stop);
   EXPECT_FALSE(is_left_behind(unit));
-  unit.failures = 3;
+  unit.refusals = 3;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::none) << "it is not given away: it runs";
   EXPECT_TRUE(is_left_behind(unit));
   unit.decision = decision(UnitState::inactive);

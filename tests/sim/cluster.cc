@@ -201,6 +201,8 @@ std::vector<std::string> Cluster::unrest(const Excuses& excuses) const {
   std::vector<std::string> found;
   for (const auto& [id, machine] : machines) {
     if (!machine->is_up()) continue;
+    const auto active = machine->systemd.active_units();
+    std::set<std::string> runs(active.begin(), active.end());
     std::set<std::string> wanted;
     for (const auto& [name, unit] : mirror.units()) {
       const auto record = unit.schedule.find(id);
@@ -208,10 +210,12 @@ std::vector<std::string> Cluster::unrest(const Excuses& excuses) const {
       if (record->second->state == UnitState::inactive) {
         found.push_back(name + " has not left " + id);
       }
-      if (record->second->state == UnitState::launched) wanted.insert(name);
+      if (record->second->state != UnitState::launched) continue;
+      wanted.insert(name);
+      if (runs.contains(name) && machine->systemd.running_text(name) != record->second->text) {
+        found.push_back(fmt::format("{} runs {} from another file than it should", id, name));
+      }
     }
-    const auto active = machine->systemd.active_units();
-    std::set<std::string> runs(active.begin(), active.end());
     const auto excused = [](const auto& excuse, const std::string& on, const std::string& name) {
       return excuse && excuse(on, name);
     };

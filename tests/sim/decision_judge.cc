@@ -214,6 +214,8 @@ void DecisionJudge::judge_withdrawal(const Place& place) {
   const Unit& unit = *cluster_.mirror.unit(name);
   if (!unit.is_known() || unit.desired() == UnitState::inactive) return;
   if (split_unit_name(name).is_template() || !is_present(machine)) return;
+  const Machine& there = *cluster_.mirror.machine(machine);
+  if (there.presence.value && there.presence->leaving) return;  // it stops all units
   if (cluster_.loop.now() - unit_written_ < kOnItsWay) return;
   const Requirements& wants = unit.unit->requirements;
   if (wants.machine_id || !wants.machine_of.empty() || !wants.metadata.empty()) return;

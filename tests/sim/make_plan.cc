@@ -307,6 +307,7 @@ class Maker {
       case 3:
         return add({"hand-stop", id, unit});
       case 4:
+        if (random_.chance(50)) return start_while_it_is_replaced();
         return add({"hand-start", id, unit});
       default: {
         Words words = {"script", id, unit};
@@ -320,6 +321,17 @@ class Maker {
         add(std::move(words));
         if (random_.chance(50)) add_later(a_while(), {"unhang", id});
       }
+    }
+  }
+
+  // As a unit's socket does that is called all the time.
+  void start_while_it_is_replaced() {
+    const std::size_t i = random_.pick(units_.size());
+    const auto content = random_.pick(static_cast<std::uint64_t>(contents_[i]));
+    add({"put", machine(), units_[i], "launched", std::to_string(content)});
+    for (int times = 0; times < 8; ++times) {
+      const Duration delay = milliseconds(random_.between(0, 300));
+      for (const std::string& id : machines_) add_later(delay, {"hand-start", id, units_[i]});
     }
   }
 

@@ -15,6 +15,10 @@ using namespace std::chrono_literals;
 
 // An order may come while the unit's start is on its way to systemd.
 constexpr Duration kStartTakes = 200ms;
+// Where systemd's word of a stop is lost fleet finds it out by asking each half a minute
+// (agent.cc), once no job is under way. What somebody has started before that is what it was to
+// stop.
+constexpr Duration kHearsOfStop = 60s;
 // A machine with which nothing is wrong any more learns at its lease's next renewal, a third of a
 // TTL later at most, that it was away. Then it has this long to read what was decided meanwhile and
 // to stop what was given away: a few calls of the store, each with its time limit and pause, the
@@ -67,7 +71,8 @@ void UnitJudge::on_told(const std::string& machine, const KeyValue& value) {
   const Result<ScheduleRecord> record = decode_schedule(value.value);
   if (!key || !record) return;
   Here& here = here_[{machine, key->name}];
-  const bool the_same = here.told && record->state == UnitState::launched &&
+  const bool again = std::exchange(here.given_back, false);
+  const bool the_same = !again && here.told && record->state == UnitState::launched &&
                         here.told->state == UnitState::launched &&
                         here.told->hash == record->hash && here.told->restarts == record->restarts;
   if (!the_same) take_order(here, *record, time_of(machine));
@@ -133,14 +138,17 @@ void UnitJudge::on_call(const std::string& machine, FakeCall::Verb verb, const s
   const Time now = time_of(machine);
   Here& here = here_[{machine, name}];
   if (verb == FakeCall::Verb::stop) {
-    const auto since = [&](const std::optional<Time>& start) {
-      return !start || *here.stop_order + kStartTakes >= *start;
+    const auto since = [&](const std::optional<Time>& start, Duration grace) {
+      return !start || *here.stop_order + grace >= *start;
     };
     // Where it is not to be any more it is stopped whoever has started it; elsewhere it is theirs.
     const bool theirs = here.by_hand && here.told && here.told->state == UnitState::loaded;
-    const bool ordered =
-        here.stop_order && since(here.started) && (!theirs || since(here.hand_started));
-    if (!ordered && !facts_.was_leaving(machine, cluster_.loop.now())) {
+    const bool ordered = here.stop_order && since(here.started, kStartTakes) &&
+                         (!theirs || since(here.hand_started, kHearsOfStop));
+    const bool leaving = facts_.was_leaving(machine, cluster_.loop.now());
+    // Should it be told again to run it, that is another order.
+    if (leaving) here.given_back = true;
+    if (!ordered && !leaving) {
       blame_(Promise::no_stop_without_order,
              fmt::format("{} was stopped on {} without an order", name, machine));
     }
@@ -233,6 +241,9 @@ void UnitJudge::check_runs_once() {
     if (now - unit_changed_[name] <= bound) continue;
     for (const std::string& machine : machines) {
       if (machine == assigned || !facts_.is_whole(machine)) continue;
+      // Given away by the user, as a global unit that no longer is one, and not by a leader yet.
+      const auto record = unit->schedule.find(machine);
+      if (record != unit->schedule.end() && keeps_place(record->second)) continue;
       // A stop that has been asked for takes as long as the unit and its systemd take.
       const Here& here = here_[{machine, name}];
       if (here.by_hand || here.stops || troubled_since(machine, time_of(machine) - bound)) continue;

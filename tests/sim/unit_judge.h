@@ -68,6 +68,7 @@ class UnitJudge {
     bool by_hand = false;                 // somebody else started it last
     std::optional<Time> hand_started;     // when
     bool order_lost = false;              // somebody took the decision about it away
+    bool given_back = false;              // its machine, leaving, has stopped it
   };
 
   void on_told(const std::string& machine, const KeyValue& record);
