@@ -149,10 +149,11 @@ def test_an_upgrade_touches_no_unit(running, packages, tmp_path):
     wait_for("a new fleetd to answer", lambda: fleetd(running) not in (old, "0\n") and "kept=yes" in running.run(
         "fleetctl", "list-machines", check=False).stdout, 20)
     assert hello(running) == before
-    # A fleet that was switched off is not switched on.
-    running.run("systemctl", "disable", "--now", "fleet")
-    install(running, "--reinstall", "/root/fleet.deb")
-    assert running.run("systemctl", "is-active", "fleet", check=False).stdout == "inactive\n"
+    # A fleet that was stopped, be it disabled or not, is not started.
+    for verb in ("stop", "disable"):
+        running.run("systemctl", verb, "fleet")
+        install(running, "--reinstall", "/root/fleet.deb")
+        assert running.run("systemctl", "is-active", "fleet", check=False).stdout == "inactive\n", verb
 
 
 def test_removing_stops_its_units_and_purging_leaves_nothing(running):
