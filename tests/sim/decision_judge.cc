@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -16,6 +17,8 @@ using namespace std::chrono_literals;
 
 // What was decided from may be as much older than what it took effect on.
 constexpr Duration kOnItsWay = 120s;
+// From the first to the last transaction of what a leader has decided at once.
+constexpr Duration kOneRound = 10s;
 // For so long nothing may have befallen the leader's machine if it is to have seen all that is
 // missing, but for what has been missing for less than the second.
 constexpr Duration kCalm = 15s;
@@ -75,12 +78,18 @@ DecisionJudge::Was DecisionJudge::was(const Place& place) const {
 
 void DecisionJudge::after_mirrored(const WatchBatch& batch) {
   if (cluster_.is_by_hand()) return;
+  std::vector<Place> decided;
   for (const WatchEvent& event : batch.events) {
     if (event.kind != WatchEvent::Kind::put) continue;
     const auto key = cluster_.mirror.keys().parse(event.value.key);
     if (!key || key->kind != Key::Kind::schedule) continue;
-    const auto& entry = cluster_.mirror.unit(key->name)->schedule.at(key->machine);
-    if (entry.value) judge({key->machine, key->name}, *entry.value);
+    decided.emplace_back(key->machine, key->name);
+    const bool first = event.value.create_revision == event.value.mod_revision;
+    if (first) decided_first_[decided.back()] = cluster_.loop.now();
+  }
+  for (const Place& place : decided) {
+    const auto& entry = cluster_.mirror.unit(place.second)->schedule.at(place.first);
+    if (entry.value) judge(place, *entry.value);
   }
 }
 
@@ -123,13 +132,16 @@ void DecisionJudge::judge_assignment(const Place& place, const ScheduleRecord& r
   if (!stays && !unit.unit->requirements.global) judge_others(place);
 }
 
-// Whether what has not stopped there yet was there without a decision until now, as when that was
-// lost. Nothing is known of such a unit before it is decided about.
+// Whether what has not stopped there yet was there without a decision when this one was made, as
+// when that was lost. Nothing is known of such a unit before it is decided about.
 bool DecisionJudge::was_unknown(const std::string& machine, const std::string& obstacle) const {
   const Registry& registry = cluster_.mirror;
   return std::ranges::any_of(registry.machine(machine)->units, [&](const std::string& other) {
-    return obstacle == fmt::format("conflicts with {}, which has not stopped there yet", other) &&
-           registry.unit(other)->schedule.at(machine).create_revision == registry.revision();
+    if (obstacle != fmt::format("conflicts with {}, which has not stopped there yet", other)) {
+      return false;
+    }
+    const auto decided = decided_first_.find({machine, other});
+    return decided != decided_first_.end() && cluster_.loop.now() - decided->second < kOneRound;
   });
 }
 

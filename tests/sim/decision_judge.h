@@ -49,7 +49,8 @@ class DecisionJudge {
   std::map<std::string, Time> troubled_;
   std::map<std::string, Time> jumped_;
   Time leads_since_;
-  Time unit_written_;  // when the content of any unit was last changed
+  std::map<Place, Time> decided_first_;  // when a record came about where none was
+  Time unit_written_;                    // when the content of any unit was last changed
 };
 
 }  // namespace fleet
