@@ -7,10 +7,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
 
 #include "net/asio_loop.h"
 #include "net/http_server.h"
 #include "net/test_socket.h"
+#include "net/transport.h"
 
 namespace fleet {
 namespace {
@@ -387,6 +389,28 @@ TEST(HttpClientDialer, ItsWordOnFailures) {
   const auto none = through(0, milliseconds(0), dials)->send(get("/"), seconds(10));
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().message, "no way there");
+}
+
+// A name with several addresses, of which the first is that of a machine that is off.
+TEST(ConnectToFirst, ASilentAddressLeavesTimeForTheOthers) {
+  const TestSocket silent = TestSocket::listen_tcp(/*queue=*/0);
+  const TestSocket in_the_queue = TestSocket::connect_tcp(silent.port());  // no more get an answer
+  const TestSocket server = TestSocket::listen_tcp();
+  const auto address = [](int port) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+    addrinfo* found = nullptr;
+    EXPECT_EQ(::getaddrinfo("127.0.0.1", std::to_string(port).c_str(), &hints, &found), 0);
+    return found;
+  };
+  addrinfo* addresses = address(silent.port());
+  addresses->ai_next = address(server.port());
+  const auto now = std::chrono::steady_clock::now();
+  const auto connected = connect_to_first(addresses, now + seconds(1));
+  EXPECT_TRUE(connected) << connected.error().message;
+  ::freeaddrinfo(std::exchange(addresses->ai_next, nullptr));
+  ::freeaddrinfo(addresses);
 }
 
 }  // namespace

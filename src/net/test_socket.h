@@ -47,11 +47,11 @@ class TestSocket {
     return *this;
   }
 
-  static TestSocket listen_tcp() {
+  static TestSocket listen_tcp(int queue = 4096) {
     TestSocket socket(::socket(AF_INET, SOCK_STREAM, 0));
     sockaddr_in address = loopback(0);
     check(::bind(socket.fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)));
-    check(::listen(socket.fd_, 4096));
+    check(::listen(socket.fd_, queue));
     return socket;
   }
   static TestSocket listen_unix(const std::string& path) {

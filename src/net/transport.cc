@@ -145,12 +145,7 @@ SocketResult connect_tcp(const std::string& host, int port, Deadline deadline) {
                 fmt::format("cannot resolve {}: {}", host, ::gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, ::freeaddrinfo);
-  SocketResult result = fail(ErrorCode::unavailable, "no address");
-  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-    result = open_socket(one->ai_family, one->ai_addr, one->ai_addrlen, deadline);
-    if (result) break;
-  }
-  return result;
+  return connect_to_first(found, deadline);
 }
 
 Error cannot_connect(const Endpoint& endpoint, Error error) {
@@ -168,6 +163,19 @@ SocketResult with_tls(std::unique_ptr<Transport> socket, const Endpoint& endpoin
 }
 
 }  // namespace
+
+Result<std::unique_ptr<Transport>> connect_to_first(const addrinfo* addresses, Deadline deadline) {
+  int left = 0;
+  for (const addrinfo* one = addresses; one != nullptr; one = one->ai_next) ++left;
+  SocketResult result = fail(ErrorCode::unavailable, "no address");
+  for (const addrinfo* one = addresses; one != nullptr; one = one->ai_next) {
+    const Deadline now = std::chrono::steady_clock::now();
+    result =
+        open_socket(one->ai_family, one->ai_addr, one->ai_addrlen, now + (deadline - now) / left--);
+    if (result) break;
+  }
+  return result;
+}
 
 Result<std::unique_ptr<Transport>> connect_to(const Endpoint& endpoint, SSL_CTX* tls,
                                               Deadline deadline) {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "net/http_client.h"
 
+struct addrinfo;
 typedef struct ssl_ctx_st SSL_CTX;
 
 namespace fleet {
@@ -38,6 +39,10 @@ using TlsContext = std::unique_ptr<SSL_CTX, TlsContextDeleter>;
 
 // Fails: invalid (a file cannot be read or is not what it should be).
 Result<TlsContext> make_tls_context(const TlsOptions& options);
+
+// Connects to the first of the addresses (getaddrinfo(3)) that answers. One that does not answer
+// uses up no more than an equal share of the time that is left. Fails: unavailable.
+Result<std::unique_ptr<Transport>> connect_to_first(const addrinfo* addresses, Deadline deadline);
 
 // Connects, including TLS for https endpoints (`tls` is not null then). Names are resolved by the
 // system's resolver, whose own time limits apply. Fails: unavailable; denied (certificates).
