@@ -2,6 +2,8 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -56,6 +58,16 @@ Result<NodeOptions> node_options(const Config& config, const std::string& versio
   return options;
 }
 
+// The files that the connection to etcd reads when it is made, and when each was last changed.
+std::map<std::string, std::filesystem::file_time_type> etcd_files(const Config& config) {
+  std::map<std::string, std::filesystem::file_time_type> changed;
+  for (const auto& path : {config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile}) {
+    std::error_code gone;
+    if (!path.empty()) changed[path] = std::filesystem::last_write_time(path, gone);
+  }
+  return changed;
+}
+
 LogLevel least_level(const Config& config) {
   return config.verbosity > 0 ? LogLevel::debug : LogLevel::info;
 }
@@ -74,6 +86,7 @@ class Daemon {
     auto options = node_options(config_, version_);
     if (!options) return std::unexpected(options.error());
     settings_ = *options;
+    etcd_files_ = etcd_files(config_);
     auto registry = open_registry_store(loop_, config_);
     if (!registry) return std::unexpected(registry.error());
     registry_ = std::move(*registry);
@@ -157,6 +170,12 @@ class Daemon {
     for (const std::string& key : changes.at_restart) {
       say(LogLevel::warning, key + " changed: takes effect at the next restart of fleetd");
     }
+    for (const auto& [path, changed] : etcd_files(config_)) {
+      const auto read = etcd_files_.find(path);
+      if (read == etcd_files_.end() || read->second == changed) continue;
+      say(LogLevel::warning,
+          path + " has changed: it is read at the next restart of fleetd, which touches no unit");
+    }
     apply_settings();
     say(LogLevel::info, "configuration reloaded");
   }
@@ -237,6 +256,7 @@ class Daemon {
   const std::string version_;
   JournalLog log_;
   AsioLoop loop_;
+  std::map<std::string, std::filesystem::file_time_type> etcd_files_;  // as they were read
   RegistryStore registry_;
   std::unique_ptr<SdbusUnitManager> units_;
   std::unique_ptr<Node> node_;

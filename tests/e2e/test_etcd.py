@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from judge import GRACE
+from test_config import reload
 from units import journal, lives, options, sleeper, start
 
 from conftest import TTL
@@ -107,9 +108,23 @@ def test_its_leader_is_lost_then_its_quorum_and_both_are_back(judge, lab, before
     judge.untouched(calm)
 
 
+def test_a_renewed_certificate_is_told_of_at_a_reload_and_read_at_a_restart(fleet, lab, places):
+    machine = lab.machine(2)
+    file = next(line.partition("=")[2].strip('"') for line in machine.fleet_conf().splitlines()
+                if line.startswith("etcd_certfile"))
+    told = f"{file} has changed: it is read at the next restart of fleetd"
+    assert told not in reload(machine)
+    machine.run("touch", file)
+    assert told in reload(machine)
+    wait_registered(machine, restart(machine))
+    assert told not in reload(machine)
+
+
 @pytest.mark.parametrize("wrong, complaint", [
     # Section 8, row 37: 1.0 did not look at the authority's file.
     ({"etcd_cafile": "/etc/fleet/stranger.pem"}, "check that the authority's file is the right one"),
+    ({"etcd_cafile": "/etc/fleet/stranger.pem", "etcd_certfile": None, "etcd_keyfile": None},
+     "check that the authority's file is the right one"),
     ({"etcd_cafile": None}, "check that the authority's file is the right one"),
     # The server's certificate names its address only.
     ({"etcd_servers": "https://etcd:2379"}, "the certificate names this host"),
@@ -118,7 +133,7 @@ def test_its_leader_is_lost_then_its_quorum_and_both_are_back(judge, lab, before
     ({"etcd_password": "wrong"}, "check the user, password and role"),
     ({"etcd_username": None, "etcd_password": None}, "check the user, password and role"),
     ({"etcd_key_prefix": "/another"}, "check the user, password and role"),
-], ids=["stranger", "no-authority", "name", "no-certificate", "no-tls", "password", "no-user", "prefix"])
+], ids=["stranger", "stranger-alone", "no-authority", "name", "no-certificate", "no-tls", "password", "no-user", "prefix"])
 def test_what_is_wrong_is_said_and_the_units_go_on(fleet, lab, places, wrong, complaint):
     machine = lab.machine(2)
     # So that the cluster does not take the machine for lost meanwhile.
