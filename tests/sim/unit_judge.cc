@@ -85,8 +85,10 @@ void UnitJudge::take_order(Here& here, const ScheduleRecord& record, Time now) {
       here.told && here.told->state != UnitState::inactive && here.told->hash != record.hash;
   if (record.state != UnitState::launched || replaced) here.stop_order = now;
   if (record.state != UnitState::launched) return;
-  ++here.starts_asked;
-  if (!here.told || record.restarts > here.told->restarts) ++here.restarts_asked;
+  // One more, also where a fleetd that died over a start has let it be done twice.
+  here.starts_asked = std::max(here.starts_asked, here.starts_done) + 1;
+  if (here.told && record.restarts <= here.told->restarts) return;
+  here.restarts_asked = std::max(here.restarts_asked, here.restarts_done) + 1;
 }
 
 void UnitJudge::after_mirrored(const WatchBatch& batch) {
