@@ -45,6 +45,14 @@ TEST_F(AgentTest, AFailingUnitHoldsUpNoOther) {
   done(kB, TaskKind::write);
   answer(kB, status("inactive"));
   EXPECT_EQ(asked(kB), TaskKind::start);
+  done(kB, TaskKind::start);
+  done(kB, TaskKind::note);
+  answer(kB, status("active"));
+  order(kA, decision(UnitState::inactive, 6));
+  order(kB, decision(UnitState::inactive, 6));
+  done(kA, TaskKind::remove, fail(ErrorCode::failed, "read-only file system"));
+  done(kB, TaskKind::note);
+  EXPECT_EQ(asked(kB), TaskKind::stop);
 }
 
 TEST_F(AgentTest, TakesAwayWhatAFailedWriteMayHaveLeft) {

@@ -1,6 +1,7 @@
 // What the tests of the API share: an Api over a backend in memory, and short words to use it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,8 +68,9 @@ class ApiFixture : public testing::Test {
   }
 
   // Plays the engine and an agent.
-  void add_machine(const std::string& id) {
+  void add_machine(const std::string& id, const std::map<std::string, std::string>& metadata = {}) {
     MachineRecord machine;
+    machine.metadata = metadata;
     machine.id = id;
     machine.public_ip = "10.0.0.1";
     backend_.put(keys().machine(id), encode(machine));

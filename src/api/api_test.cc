@@ -472,7 +472,7 @@ TEST_F(ApiTest, DestroyLeavesATombstone) {
 
 // section 8, row 1 and section 8, row 57.
 TEST_F(ApiTest, MetadataIsSetAndHidden) {
-  add_machine("m1");
+  add_machine("m1", {{"configured", "yes"}});
   const auto patch = [this](const std::string& text) {
     const ApiResponse answer = ask("PATCH", "/fleet/v1/machines", text);
     EXPECT_EQ(answer.content_type, "application/json");
@@ -486,8 +486,10 @@ TEST_F(ApiTest, MetadataIsSetAndHidden) {
                   R"({"op":"replace","path":"/m1/metadata/b","value":{"value":"2"}},)"
                   R"({"op":"add","path":"/m1/metadata/a","value":"3"}])"),
             204);
-  EXPECT_EQ(metadata(), (Metadata{{"a", "3"}, {"b", "2"}}));
+  EXPECT_EQ(metadata(), (Metadata{{"a", "3"}, {"b", "2"}, {"configured", "yes"}}));
   EXPECT_EQ(backend_.commits, 1);
+  EXPECT_EQ(patch(R"([{"op":"remove","path":"/m1/metadata/configured"}])"), 204);
+  EXPECT_EQ(metadata(), (Metadata{{"a", "3"}, {"b", "2"}})) << "fleet.conf still has it";
   EXPECT_EQ(patch(R"([{"op":"remove","path":"/m1/metadata/a"}])"), 204);
   EXPECT_EQ(metadata(), (Metadata{{"b", "2"}}));
   EXPECT_EQ(backend_.value(keys().metadata("m1", "a")), "");

@@ -97,8 +97,7 @@ TEST(Config, ReadsTheValueFormsOf10) {
   EXPECT_EQ(load("# note \\\npublic_ip=1").public_ip, "");
 }
 
-// Section 8, row 56: in 1.0 the quotes became part of the value.
-// section 8, row 56.
+// section 8, row 56: in 1.0 the quotes became part of the value.
 TEST(Config, QuotedValueMayBeFollowedByAComment) {
   EXPECT_EQ(load("public_ip=\"1.2.3.4\" # mine").public_ip, "1.2.3.4");
   EXPECT_EQ(load("metadata=\"a=1;b\" ; x").metadata,
