@@ -249,8 +249,8 @@ void Agent::handle(const QueryDone& event, Time now) {
     status_known(event.name, unit, now);
     return;
   }
-  // A recheck of a job: if systemd no longer has it, its end was not announced to us. A unit that is
-  // starting has the job of somebody who started it, which has taken the place of our stop.
+  // A recheck of a job: if systemd no longer has it, its end was not announced to us. A unit that
+  // is starting has the job of somebody who started it, which has taken the place of our stop.
   if (!event.status) return;
   const bool has_another =
       unit.running == TaskKind::stop && event.status->active_state == "activating";
