@@ -72,7 +72,9 @@ std::vector<std::string> named_by_also(const std::string& text) {
   if (!file) return names;
   for (const std::string& value : file->values("Install", "Also")) {
     std::istringstream words(value);
-    for (std::string name; words >> name;) names.push_back(std::move(name));
+    for (std::string name; words >> name;) {
+      if (check_unit_name(name)) names.push_back(std::move(name));  // no path, no specifier
+    }
   }
   return names;
 }
