@@ -83,6 +83,7 @@ void Agent::handle(const LocalUnitsListed& event, Time) {
     unit.disk_hash = sha1_hex(local.text);
     unit.note = decode_note(local.note);
     unit.stopping = local.note == kStoppingNote;
+    unit.replaced = unit.note_unsaved = local.note == kReplacedNote;
     effects_.emplace_back(agent_effect::Observe{local.name});
     dirty_.insert(local.name);
   }
@@ -127,7 +128,12 @@ void Agent::decide(const std::string& name, const Entry<ScheduleRecord>& decisio
 void Agent::handle(const StatusSeen& event, Time) {
   const auto found = units_.find(event.name);
   if (found == units_.end()) return;
-  found->second.status = event.status;
+  LocalUnitState& unit = found->second;
+  unit.status = event.status;
+  // While its file is written this may be older than that.
+  if (unit.running != TaskKind::write && will_run_file_in_place(event.status)) {
+    unit.replaced = false;
+  }
   dirty_.insert(event.name);
 }
 
@@ -161,6 +167,7 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
       unit.disk_hash = std::exchange(unit.writing_hash, {});
       unit.reloaded = false;
       unit.runs_again = false;
+      unit.written = true;
       effects_.emplace_back(agent_effect::Observe{name});
       break;
     case TaskKind::start:
@@ -190,6 +197,7 @@ void Agent::succeeded(const std::string& name, LocalUnitState& unit, TaskKind ki
       unit.stopped = false;
       unit.reloaded = false;
       unit.runs_again = false;
+      unit.written = false;
       unit.replaced = false;
       unit.status.reset();
       effects_.emplace_back(agent_effect::Ignore{name});
@@ -217,7 +225,7 @@ void Agent::failed(const std::string& name, LocalUnitState& unit, TaskKind kind,
   unit.launching.reset();
   // It may have been started all the same, or may be yet: systemd could not say so, or has given
   // the job up and not the unit. Then it is fleet's to stop.
-  if (kind == TaskKind::start) unit.stopping = true;
+  if (kind == TaskKind::start || (kind == TaskKind::restart && !unit.note)) unit.stopping = true;
   if (kind == TaskKind::write) {
     // What is there now, the old file, the new one or part of its links, is not known.
     if (!unit.on_disk) unit.file_doubtful = true;
@@ -273,11 +281,13 @@ void Agent::handle(const QueryDone& event, Time now) {
 
 void Agent::status_known(const std::string& name, LocalUnitState& unit, Time now) {
   const bool launched = unit.decision.value && unit.decision->state == UnitState::launched;
-  const bool outdated = !unit.status->other_file.empty() || unit.status->needs_reload;
+  // What others have changed about it, as in a drop-in, is no reason.
+  const bool outdated =
+      !unit.status->other_file.empty() || (unit.status->needs_reload && unit.written);
   if (unit.is_busy() && outdated && launched && !unit.note && !unit.stopping) {
     unit.replaced = true;  // nothing of it is from fleet's hand
-  } else if (!unit.is_busy() && !unit.status->needs_reload) {
-    unit.replaced = false;  // whoever starts it now starts what is in place
+  } else if (will_run_file_in_place(*unit.status)) {
+    unit.replaced = false;
   }
   if (!std::exchange(unit.stopped, false)) return;
   unit.runs_again = unit.is_busy();
@@ -431,9 +441,14 @@ void Agent::run(const std::string& name, LocalUnitState& unit, const Task& task,
     unit.writing_hash = unit.decision->hash;
     // What was launched was another file: should that come back, it is launched anew.
     if (!unit.note || unit.note->hash != unit.writing_hash) {
-      unit.note_unsaved = unit.note_unsaved || unit.note;
       unit.note.reset();
       unit.replaced = unit.on_disk;
+    }
+    // For a fleetd that comes after this one. Nobody waits for that note.
+    if (unit.replaced) {
+      unit.note_unsaved = true;
+      effects_.emplace_back(
+          agent_effect::RunTask{.name = name, .kind = TaskKind::note, .text = kReplacedNote});
     }
     writing_.insert(name);
     reload_covers_.erase(name);  // a reload under way may have read the old file

@@ -197,6 +197,67 @@ TEST_F(AgentTest, ARestartEndsAStartThatHangs) {
   EXPECT_EQ(take(kA, TaskKind::note).text, encode(LaunchNote{sha1_hex(kText), 1}));
 }
 
+// It is fleet's to stop, as one whose start failed.
+TEST_F(AgentTest, AUnitWhoseFirstStartWasRestartedInVainIsStoppedWhenItIsNoLongerWanted) {
+  begin();
+  order(kA, decision(UnitState::launched, 5));
+  done(kA, TaskKind::write);
+  answer(kA, status("inactive"));
+  take(kA, TaskKind::start);
+  order(kA, decision(UnitState::launched, 6, kText, 1));
+  done(kA, TaskKind::restart, fail(ErrorCode::failed, "timeout"));
+  order(kA, decision(UnitState::loaded, 7));
+  answer(kA, status("activating"));
+  EXPECT_EQ(asked(kA), TaskKind::stop);
+}
+
+TEST_F(AgentTest, AFleetdThatComesBetweenANewFileAndItsRestartGoesOn) {
+  begin();
+  launch(kA, 5);
+  notes_.clear();
+  order(kA, decision(UnitState::launched, 6, kOther));
+  done(kA, TaskKind::note);
+  done(kA, TaskKind::stop);
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::write);
+  EXPECT_EQ(notes_, (std::vector<std::string>{kStoppingNote, kReplacedNote}));
+  agent_ = Agent();
+  tasks_.clear();
+  begin({{kA, kOther, kReplacedNote}}, {{kA, decision(UnitState::launched, 6, kOther)}});
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::restart);
+}
+
+TEST_F(AgentTest, TheNoteOfAReplacementGoesOnceItIsOver) {
+  begin({{kA, kText, kReplacedNote}}, {{kA, decision(UnitState::loaded, 5)}});
+  answer(kA, status("inactive"));
+  EXPECT_EQ(take(kA, TaskKind::note).text, "");
+}
+
+// As at the way from fleet 1.0, whose units have no notes.
+TEST_F(AgentTest, ADropInThatSomebodyChangedMakesNoRestart) {
+  begin({{kA, kText, ""}}, {{kA, decision(UnitState::launched, 5)}});
+  answer(kA, status("active", false, true));
+  EXPECT_EQ(reloads_, 1);
+  send(event::ReloadDone{});
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::note);
+}
+
+// Its start failed after fleet's restart had stopped what was old, and systemd has tried again.
+TEST_F(AgentTest, WhatSystemdItselfStartsAgainRunsTheNewFile) {
+  begin({{kA, kText, kReplacedNote}}, {{kA, decision(UnitState::launched, 5)}});
+  answer(kA, status("active"));
+  done(kA, TaskKind::restart, fail(ErrorCode::failed, "exit code 1"));
+  UnitStatus waits = status("activating");
+  waits.sub_state = "auto-restart";
+  send(event::StatusSeen{kA, waits});
+  send(event::StatusSeen{kA, status("active")});
+  pass(1s);
+  answer(kA, status("active"));
+  EXPECT_EQ(asked(kA), TaskKind::note);
+}
+
 TEST_F(AgentTest, FindsByAskingThatAJobHasEnded) {
   begin();
   launch(kA, 5);
@@ -386,7 +447,7 @@ TEST_F(AgentTest, LeavesBehindWhatCannotBeStopped) {
   send(event::Leave{});
   done(kA, TaskKind::note);
   done(kB, TaskKind::note);
-  for (const Duration pause : {1s, 2s, 4s}) {
+  for (const Duration pause : {1s, 2s, 4s, 8s, 16s}) {
     EXPECT_FALSE(left_);
     done(kA, TaskKind::stop, fail(ErrorCode::failed, "Operation refused"));
     pass(pause);
@@ -411,13 +472,13 @@ TEST_F(AgentTest, LeavesNothingBehindForWantOfAConnectionToSystemd) {
   send(event::Leave{});
   done(kA, TaskKind::note);
   done(kA, TaskKind::stop, fail(ErrorCode::unavailable, "no connection to systemd"));
-  for (const Duration pause : {1s, 2s, 4s}) {
+  for (const Duration pause : {1s, 2s, 4s, 8s, 16s}) {
     pass(pause);
     const effect::RunTask query = take(kA, TaskKind::query);
     send(event::QueryDone{kA, query.id, fail(ErrorCode::unavailable, "no connection to systemd")});
   }
   EXPECT_FALSE(left_);
-  pass(8s);
+  pass(32s);
   answer(kA, status("active"));
   EXPECT_EQ(asked(kA), TaskKind::stop);
 }
@@ -428,7 +489,7 @@ TEST_F(AgentTest, SaysNothingMoreOfAUnitThatWasGivenBackWithItsFileLeft) {
   launch(kA, 5);
   send(event::StatusSeen{kA, status("inactive")});
   send(event::Leave{});
-  for (const Duration pause : {1s, 2s, 4s}) {
+  for (const Duration pause : {1s, 2s, 4s, 8s, 16s}) {
     done(kA, TaskKind::remove, fail(ErrorCode::denied, "read-only file system"));
     pass(pause);
     answer(kA, status("inactive"));

@@ -158,6 +158,12 @@ bool is_left_behind(const LocalUnitState& unit) {
          (!unit.status || (unit.is_busy() && !is_somebody_elses(unit)));
 }
 
+bool will_run_file_in_place(const UnitStatus& status) {
+  const bool idle =
+      !status.job_pending && (status.active_state == "inactive" || status.active_state == "failed");
+  return !status.needs_reload && (idle || status.sub_state.starts_with("auto-restart"));
+}
+
 StateRecord report_of(const LocalUnitState& unit) {
   StateRecord report;
   report.hash = unit.disk_hash;

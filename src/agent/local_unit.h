@@ -46,6 +46,8 @@ std::string encode(const LaunchNote& note);
 // The note of a unit that is being started, or was launched and is about to be stopped: whatever
 // comes between, it is not taken for launched, and what runs of it is fleet's to stop.
 inline constexpr const char* kStoppingNote = "stopping";
+// The note of a unit whose file is being replaced: what runs of it may still be the one before.
+inline constexpr const char* kReplacedNote = "replaced";
 // Nothing if `text` is empty or is not a note of ours: then the unit counts as never launched.
 std::optional<LaunchNote> decode_note(const std::string& text);
 
@@ -68,6 +70,7 @@ struct LocalUnitState {
   bool stopped = false;       // a stop has just succeeded, and systemd was not asked since
   bool reloaded = false;      // systemd has been made to read its file since it was written
   bool runs_again = false;    // somebody, as its socket, has started it after fleet's last stop
+  bool written = false;       // its file is one that this fleetd has put in place
   bool replaced = false;      // its file was, and what runs of it may be the one before
 
   // The task under way.
@@ -109,7 +112,10 @@ Task task_instead_of_start(const LocalUnitState& unit, const MachineSituation& s
 // Whether a machine that is leaving leaves the unit running: kTriesToLetGo times systemd has
 // refused to stop it, or to say how it is. Whoever switches the machine off waits.
 bool is_left_behind(const LocalUnitState& unit);
-inline constexpr int kTriesToLetGo = 3;
+inline constexpr int kTriesToLetGo = 5;  // within some 15 s, longer than polkit takes to restart
+
+// Whether whoever starts the unit now, or systemd itself in a moment, starts the file in place.
+bool will_run_file_in_place(const UnitStatus& status);
 
 // What the cluster is told about the unit.
 StateRecord report_of(const LocalUnitState& unit);

@@ -63,8 +63,9 @@ TEST(LaunchNote, ReadsBackWhatItWrote) {
 }
 
 TEST(LaunchNote, CountsAnythingElseAsNeverLaunched) {
-  for (const char* text : {"", "launched", "launched h1", "launched h1 x", "launched h1 1x",
-                           "launched h1 -1", "launched h1 99999999999999999999999", "stopping"}) {
+  for (const char* text :
+       {"", "launched", "launched h1", "launched h1 x", "launched h1 1x", "launched h1 -1",
+        "launched h1 99999999999999999999999", "stopping", "replaced"}) {
     EXPECT_FALSE(decode_note(text)) << text;
   }
 }
@@ -230,9 +231,9 @@ TEST(NextTask, LetsGoOfEverythingWhenLeaving) {
 // Nothing runs of it, and whoever switches the machine off waits.
 TEST(NextTask, AFileThatCannotBeTakenAwayKeepsNoMachineFromLeaving) {
   LocalUnitState unit = present(UnitState::launched, "inactive");
-  unit.refusals = 2;
+  unit.refusals = kTriesToLetGo - 1;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::remove);
-  unit.refusals = 3;
+  unit.refusals = kTriesToLetGo;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::acknowledge);
   unit.decision = decision(UnitState::inactive);
   EXPECT_EQ(task(unit), TaskKind::remove) << "an order is an order";
@@ -240,10 +241,10 @@ TEST(NextTask, AFileThatCannotBeTakenAwayKeepsNoMachineFromLeaving) {
 
 TEST(NextTask, AUnitThatCannotBeStoppedKeepsNoMachineFromLeaving) {
   LocalUnitState unit = present(UnitState::launched, "active");
-  unit.refusals = 2;
+  unit.refusals = kTriesToLetGo - 1;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::stop);
   EXPECT_FALSE(is_left_behind(unit));
-  unit.refusals = 3;
+  unit.refusals = kTriesToLetGo;
   EXPECT_EQ(task(unit, kLeaving), TaskKind::none) << "it is not given away: it runs";
   EXPECT_TRUE(is_left_behind(unit));
   unit.decision = decision(UnitState::inactive);

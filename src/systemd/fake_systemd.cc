@@ -145,6 +145,12 @@ void FakeSystemd::put_file_before(const std::string& name, const std::string& pa
   files_before_.insert_or_assign(name, FileBefore{path, text});
 }
 
+void FakeSystemd::take_file_before(const std::string& name) {
+  files_before_.erase(name);
+  reload();
+  tell_changed(name);
+}
+
 void FakeSystemd::disconnect() {
   if (!std::exchange(connected_, false)) return;
   const std::map<ClientId, Client> clients = clients_;

@@ -105,6 +105,8 @@ class FakeSystemd {
   void put_file(const std::string& name, const std::string& text);  // any file name
   // A unit file at `path`, which systemd reads instead of fleet's from now on.
   void put_file_before(const std::string& name, const std::string& path, const std::string& text);
+  // Takes it away again, and has systemd read its files again.
+  void take_file_before(const std::string& name);
 
   // The connection of every client breaks, and is back.
   void disconnect();

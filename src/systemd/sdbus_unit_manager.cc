@@ -169,7 +169,10 @@ class SdbusUnitManager::Impl {
   }
 
   void observe(const std::string& name) { observer_.observe(name); }
-  void ignore(const std::string& name) { observer_.ignore(name); }
+  void ignore(const std::string& name) {
+    observer_.ignore(name);
+    other_files_.erase(name);
+  }
   void set_listener(Listener listener) { listener_ = std::move(listener); }
 
   void set_note(const std::string& name, const std::string& note, Done user_done) {
@@ -215,16 +218,31 @@ class SdbusUnitManager::Impl {
 
   // What systemd has read, or will, is fleet's own file mostly.
   void find_other_file(const std::string& name, UnitStatus& status) const {
-    const bool can_run = status.load_state == "loaded";
-    status.other_file = can_run ? files_.other_file(name, status.other_file) : "";
+    const bool matters = status.load_state == "loaded" || status.active_state != "inactive";
+    status.other_file = matters ? files_.other_file(name, status.other_file) : "";
   }
 
   void report(const std::string& name, UnitStatus status) {
     find_other_file(name, status);
+    if (status.other_file.empty()) {
+      other_files_.erase(name);
+    } else {
+      other_files_[name] = status.other_file;
+    }
     post([this, name, status = std::move(status)] {
       if (!observer_.observes(name) || !listener_) return;
       const Listener listener = listener_;  // it may replace itself
       listener(name, status);
+    });
+  }
+
+  // An idle unit is not asked about again without a cause, and that a file before fleet's own is
+  // gone is one. Of that alone there is no signal.
+  void look_for_other_files() {
+    std::erase_if(other_files_, [this](const auto& other) {
+      const bool gone = access(other.second.c_str(), F_OK) != 0;
+      if (gone) observer_.observe(other.first);
+      return gone;
     });
   }
 
@@ -347,10 +365,12 @@ class SdbusUnitManager::Impl {
       const char* path = nullptr;
       if (sd_bus_message_read(message, "so", nullptr, &path) <= 0) return;
       member == "UnitNew" ? observer_.unit_new(path) : observer_.unit_removed(path);
+      look_for_other_files();
     } else if (member == "Reloading") {
       // Of what a reload changes systemd sends no other signal.
       int active = 0;
       if (sd_bus_message_read(message, "b", &active) > 0 && active == 0) observer_.all_changed();
+      look_for_other_files();
     }
   }
 
@@ -363,6 +383,7 @@ class SdbusUnitManager::Impl {
   UnitJobs jobs_;
   UnitObserver observer_;
   std::multimap<std::string, std::weak_ptr<UnitQuery>> queries_;  // under way, by object path
+  std::map<std::string, std::string> other_files_;                // as reported, by unit
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

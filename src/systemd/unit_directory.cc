@@ -195,12 +195,19 @@ bool UnitDirectory::has_traces(const std::string& name) const {
 }
 
 std::string UnitDirectory::other_file(const std::string& name, const std::string& read) const {
-  if (!is_unit_file(name) || read == link_path(name) || read == unit_path(name)) return "";
-  if (!read.empty()) return read;
-  struct stat info {};
+  struct stat ours {};
+  if (!check_unit_name(name) || stat(unit_path(name).c_str(), &ours) != 0) return "";
+  const auto is_ours = [&](const std::string& path) {
+    struct stat info {};
+    return path == unit_path(name) || path == link_path(name) ||
+           (stat(path.c_str(), &info) == 0 && info.st_dev == ours.st_dev &&
+            info.st_ino == ours.st_ino);
+  };
+  if (!read.empty()) return is_ours(read) ? "" : read;
   for (const std::string& directory : before_links_) {
+    struct stat info {};
     const std::string path = directory + "/" + name;
-    if (lstat(path.c_str(), &info) == 0) return path;
+    if (lstat(path.c_str(), &info) == 0) return is_ours(path) ? "" : path;
   }
   return "";
 }

@@ -48,8 +48,9 @@ class UnitDirectory {
   // Whether there is a file or a link of the unit.
   bool has_traces(const std::string& name) const;
 
-  // Of a unit that has a file here: the file that systemd reads instead, empty if none. `read` is
-  // the one that it says it has read, empty if it has read none so far.
+  // Of a unit that has a file here: the file that systemd reads instead, empty if none. A link that
+  // leads to the file here is none. `read` is the one that systemd says it has read, empty if it
+  // has read none so far.
   std::string other_file(const std::string& name, const std::string& read) const;
 
   // Takes link, file and note away; what is not there counts as taken away, and so does a link

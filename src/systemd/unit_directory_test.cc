@@ -231,6 +231,10 @@ TEST_F(UnitDirectoryTest, NamesTheFileThatSystemdReadsInsteadOfOurs) {
   std::ofstream(other) << "y";
   EXPECT_EQ(directory.other_file("a.service", ""), other);
   EXPECT_EQ(directory.other_file("a.service", links("a.service")), "") << "it says what it read";
+  fs::remove(other);
+  fs::create_symlink(units("a.service"), other);  // as systemctl link does
+  EXPECT_EQ(directory.other_file("a.service", ""), "");
+  EXPECT_EQ(directory.other_file("a.service", other), "");
 }
 
 }  // namespace

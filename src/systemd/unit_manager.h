@@ -29,8 +29,9 @@ struct UnitStatus {
   bool job_pending = false;
   bool needs_reload = false;  // NeedDaemonReload: its file differs from what systemd has read
   std::string load_error;     // why it could not be loaded (LoadError), empty if it could
-  // Of a loaded unit: the file that systemd reads for it where that is not the one that write() put
-  // here, as one in /etc/systemd/system (systemd.unit(5), "Unit File Load Path"). Else empty.
+  // Of a unit that is loaded or runs: the file that systemd reads for it where that is not the one
+  // that write() put here, as one in /etc/systemd/system (systemd.unit(5), "Unit File Load Path").
+  // Else empty.
   std::string other_file;
 
   bool operator==(const UnitStatus&) const = default;

@@ -146,7 +146,7 @@ void UnitQuery::on_fragment(UnitQuery& self, const Result<sd_bus_message*>& repl
     // also when its file is gone. Nothing of it is left to be started.
     status.load_state = "not-found";
     status.load_error = not_found_text(self.name_);
-  } else if (status.load_state == "loaded") {
+  } else {
     status.other_file = path;
   }
   self.finish(reply);

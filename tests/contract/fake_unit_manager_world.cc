@@ -34,6 +34,7 @@ class FakeWorld final : public UnitManagerWorld {
     systemd_.put_file_before(name, path, text);
     return path;
   }
+  void take_file_before(const std::string& name) override { systemd_.take_file_before(name); }
   void cut_connection() override {
     systemd_.disconnect();
     loop_.call_after(std::chrono::milliseconds(100), [this] { systemd_.connect(); });

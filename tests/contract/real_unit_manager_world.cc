@@ -157,6 +157,10 @@ class RealWorld final : public UnitManagerWorld {
     std::ofstream(path) << text;
     return path;
   }
+  void take_file_before(const std::string& name) override {
+    fs::remove(kBeforeLinks + name);
+    run_command({"systemctl", "daemon-reload"});
+  }
   void cut_connection() override { EXPECT_GE(cut_bus_connections(), 1); }
 
   std::string command_of(const std::string& name) override {

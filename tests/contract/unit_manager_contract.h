@@ -40,6 +40,8 @@ class UnitManagerWorld {
   virtual void put_file(const std::string& file_name, const std::string& text) = 0;
   // Puts a file of that unit where systemd looks before it looks at fleet's; answers its path.
   virtual std::string put_file_before(const std::string& name, const std::string& text) = 0;
+  // Takes it away, and has systemd read its files again.
+  virtual void take_file_before(const std::string& name) = 0;
   // Breaks the manager's connection to systemd. It can be made again.
   virtual void cut_connection() = 0;
 

@@ -272,6 +272,27 @@ TEST_P(UnitManagerContract, AFileThatIsReadBeforeOursIsNamed) {
   world_->start_by_hand("fleetct-a.service");
   EXPECT_EQ(query("fleetct-a.service")->other_file, other);
   EXPECT_EQ(world_->command_of("fleetct-a.service"), "/bin/sleep 1002");
+  // With a mistake in it, it is no less the one that runs.
+  world_->put_file_before("fleetct-a.service", "[Service]\nType=simple\n");
+  ASSERT_TRUE(reload());
+  EXPECT_EQ(states("fleetct-a.service"), "bad-setting active running");
+  EXPECT_EQ(query("fleetct-a.service")->other_file, other);
+}
+
+TEST_P(UnitManagerContract, AFileThatIsReadBeforeOursIsNamedUntilItIsGone) {
+  record_reports();
+  const auto last = [this] {
+    const auto& reports = reports_["fleetct-a.service"];
+    return reports.empty() ? "none yet" : reports.back().other_file;
+  };
+  ASSERT_TRUE(write("fleetct-a.service", kSleeper));
+  const std::string other = world_->put_file_before("fleetct-a.service", kOtherSleeper);
+  manager().observe("fleetct-a.service");
+  EXPECT_TRUE(world_->run_until([&] { return last() == other; }));
+  ASSERT_TRUE(start("fleetct-a.service"));
+  ASSERT_TRUE(stop("fleetct-a.service"));
+  world_->take_file_before("fleetct-a.service");
+  EXPECT_TRUE(world_->run_until([&] { return last().empty(); })) << last();
 }
 
 TEST_P(UnitManagerContract, EnablingAFileWithoutInstallSectionSucceeds) {
