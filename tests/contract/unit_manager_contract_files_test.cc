@@ -250,7 +250,7 @@ TEST_P(UnitManagerContract, WhatAnotherUnitsInstallSectionNamesIsStillFoundOnceT
 }
 
 TEST_P(UnitManagerContract, WhatAnotherUnitsInstallSectionNamesStaysEnabled) {
-  const std::string also = kEnabled + "Also=fleetct-b.service fleetct-none.service ../x.service\n";
+  const std::string also = kEnabled + "Also=fleetct-b.service fleetct-none.service\n";
   ASSERT_TRUE(write("fleetct-b.service", kEnabled, /*enable=*/true));
   ASSERT_TRUE(write("fleetct-a.service", also, /*enable=*/true));
   ASSERT_TRUE(write("fleetct-a.service", kSleeper));

@@ -60,7 +60,7 @@ def test_a_unit_that_takes_longer_to_stop_than_fleet_may_is_waited_for(long_ttl,
 
 def test_a_unit_that_cannot_be_stopped_does_not_hold_the_machine_up(fleet, lab):
     """Section 8, row 29: 1.0 retried for ever."""
-    text = "[Unit]\nRefuseManualStop=yes\n" + sleeper("MachineMetadata=platform=cloud")
+    text = "[Unit]\nRefuseManualStop=yes\n" + sleeper("MachineMetadata=provider=amazon")  # one machine's
     start(fleet, "stubborn.service", text)
     start(fleet, "willing.service", sleeper())
     victim = fleet.wait_running("stubborn.service")["stubborn.service"]
@@ -73,6 +73,8 @@ def test_a_unit_that_cannot_be_stopped_does_not_hold_the_machine_up(fleet, lab):
         assert machine.run("systemctl", "is-active", "stubborn.service").stdout == "active\n"
         fleet.wait_running("willing.service", off=[victim])
     finally:
-        machine.run("systemctl", "kill", "--signal=KILL", "stubborn.service")
         machine.run("systemctl", "start", "fleet")
         fleet.wait_machines(3)
+        fleet.api("DELETE", "/units/stubborn.service")
+        machine.run("systemctl", "kill", "--signal=KILL", "stubborn.service")
+        wait_for("the unit to be let go of", lambda: not fleet.places("stubborn.service"), 30)
